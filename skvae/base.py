@@ -1,0 +1,684 @@
+"""BaseDetector: the scikit-learn contract, and the road from rows to decisions.
+
+Validated rows are scaled, pass the network, become an error map, then one score each, then a
+decision. Public methods validate; their private twins take rows that are validated already.
+"""
+
+import math
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from skvae.likelihoods import LIKELIHOODS
+from skvae.metrics import anomaly_labels, ranking_labels
+from skvae.networks import Output
+from skvae.scores import BLOCK_ROWS, SCORES, make_score, padded
+from skvae.thresholds import Conformal, fit_threshold
+from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
+# Squares of larger numbers, added up, leave float32.
+LARGEST_VALUE = 1e15
+# Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
+MAX_REFERENCE_ROWS = 5000
+
+
+class _MethodBesideParameter:
+    """A method that shares its name with a constructor parameter.
+
+    scikit-learn fixes the name of the method ``score(X, y)``, and ``score=`` is the plain name of
+    the parameter. The parameter lives in the instance's ``__dict__``, where `get_params` reads
+    it; attribute access gives the method.
+    """
+
+    def __init__(self, method):
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        return self.method if instance is None else partial(self.method, instance)
+
+    def __set__(self, instance, value):
+        vars(instance)[self.name] = value
+
+
+class BaseDetector(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
+):
+    """What all detectors share; a subclass has the constructor and ``_build_network``."""
+
+    _parameter_constraints: dict = {
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
+        "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
+        "score": [StrOptions(set(SCORES)), list, tuple, callable],
+        "threshold": [
+            StrOptions({"percentile", "f1", "conformal"}),
+            Interval(Real, None, None, closed="neither"),
+            HasMethods("fit"),
+        ],
+        "percentile": [Interval(Real, 0, 100, closed="neither"), None],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "train_on": [StrOptions({"all", "normal"})],
+        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    # -- training ---------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Train the network, fit the score on trusted rows, and set the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            At least 2 rows of finite numbers.
+        y : array-like of shape (n_samples,), default=None
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Read by
+            ``threshold="f1"``, by an own threshold estimator and by ``train_on="normal"``; else
+            ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained on, naming what was found.
+        FloatingPointError
+            If the loss stops being finite.
+        """
+        score = make_score(self._parameter("score"))
+        self._check_parameters_agree(score)
+        X = self._validate_fit(X)
+        y = self._validate_labels(X, y)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        train, held_out = self._split(len(X), y, np.random.RandomState(seed))
+        scaler = self._fit_scaler(X[train])
+        device = _resolve_device(self.device)
+        net = self._train(X[train], scaler, device, seed)
+
+        # Nothing is set before training went well, so a failed fit leaves an earlier one whole.
+        self.scaler_, self.net_, self.device_ = scaler, net, device
+        self.latent_dim_ = self._n_features_out = net.module_.network.latent_dim
+        self.n_steps_ = net.n_steps - net.steps_left
+        self.history_ = _history_table(net.history)
+        self.score_ = self._fit_score(score, X[train], seed)
+        self._fit_threshold(X, y, train, held_out)
+        return self
+
+    def _check_parameters_agree(self, score):
+        if self.max_steps is None and self.max_epochs is None:
+            raise ValueError("max_steps and max_epochs are both None: training would never end.")
+        if score.needs_posterior and not self._variational:
+            raise ValueError(
+                f"score={self._parameter('score')!r} needs the posterior of a variational "
+                f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
+            )
+
+    def _validate_fit(self, X):
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        self._check_magnitude(X, X)
+        return X
+
+    def _validate_labels(self, X, y):
+        """Labels as booleans where a parameter asks for them, else None."""
+        needs = {
+            "threshold='f1'": self.threshold == "f1",
+            "train_on='normal'": self.train_on == "normal",
+        }
+        asking = " and ".join(name for name, asks in needs.items() if asks)
+        if y is None and asking:
+            raise ValueError(f"{asking} needs labels: fit(X, y) with y, got y=None.")
+        own_threshold = hasattr(self.threshold, "fit")
+        if y is None or not (asking or own_threshold):
+            return None
+        check_consistent_length(X, y)
+        is_anomaly = anomaly_labels(y)
+        if self.train_on == "normal" and is_anomaly.all():
+            raise ValueError("train_on='normal' needs normal samples, but y holds only anomalies.")
+        return is_anomaly
+
+    def _split(self, n_rows, is_anomaly, rng):
+        """Indices to train on and to hold out for the threshold."""
+        fraction = self.calibration_fraction
+        if fraction is None:
+            fraction = 0.2 if self.threshold == "conformal" else 0.0
+        order = rng.permutation(n_rows) if fraction else np.arange(n_rows)
+        n_held_out = math.ceil(fraction * n_rows)
+        train, held_out = order[n_held_out:], order[:n_held_out]
+        if self.train_on == "normal":
+            train = train[~is_anomaly[train]]
+        if len(train) < 2:
+            raise ValueError(
+                f"{len(train)} of {n_rows} rows are left to train on after "
+                f"calibration_fraction={fraction:g} and train_on={self.train_on!r}; 2 are needed."
+            )
+        return np.sort(train), np.sort(held_out)
+
+    def _fit_scaler(self, X):
+        if self.warm_start and hasattr(self, "scaler_"):
+            return self.scaler_
+        if self.scaler is None:
+            return None
+        scaler = SCALERS[self.scaler]() if isinstance(self.scaler, str) else clone(self.scaler)
+        scaler.fit(X)
+        shape = np.shape(scaler.transform(X[:2]))
+        if shape != (2, X.shape[1]):
+            raise ValueError(
+                f"scaler={self.scaler!r} makes {shape[-1]} columns of {X.shape[1]}; a scaler must "
+                "keep the columns. Put other transformers before the detector in a Pipeline."
+            )
+        return scaler
+
+    def _train(self, X, scaler, device, seed):
+        x = self._scaled(X, scaler, device)
+        if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
+            raise ValueError(
+                "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
+                f"in [{x.min():.4g}, {x.max():.4g}]. Use scaler='minmax' or another likelihood."
+            )
+        x_valid = None
+        if self.early_stopping:
+            n_valid = max(1, round(self.validation_fraction * len(x)))
+            order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
+            x, x_valid = x[order[n_valid:]], x[order[:n_valid]]
+        generator = torch.Generator().manual_seed(seed)
+        return fit_autoencoder(
+            self._initial_autoencoder(X.shape[1], generator),
+            x,
+            X_valid=x_valid,
+            generator=generator,
+            beta=getattr(self, "beta", 0.0),
+            trim=self._trim,
+            max_steps=self.max_steps,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            optimizer=self.optimizer,
+            patience=self.patience,
+            callbacks=self.callbacks,
+            device=device,
+            verbose=self.verbose,
+        )
+
+    def _initial_autoencoder(self, n_features, generator):
+        if self.warm_start and hasattr(self, "net_"):
+            return self.net_.module_
+        network = self._build_network(n_features, [generator])
+        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features))
+
+    def _build_network(self, n_features, generators):
+        """The network module of the detector, one member a generator."""
+        raise NotImplementedError
+
+    @property
+    def _trim(self):
+        """Share of the rows that is not trusted: twice the expected anomalies, half at most."""
+        return min(2 * self.contamination, 0.5)
+
+    def _fit_score(self, score, X, seed):
+        reference = X[self._trusted_rows(X, np.random.RandomState(seed))]
+        with torch.inference_mode():
+            blocks = list(self._blocks(reference))
+            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks])
+            columns = zip(*(b[1] for b in blocks), strict=True)
+            output = Output(*(None if c[0] is None else torch.cat(c) for c in columns))
+            return score.fit(x, output, error, self.net_.module_, seed)
+
+    def _trusted_rows(self, X, rng):
+        """Indices of the rows of smallest loss, the share that contamination leaves, sampled."""
+        rows = np.arange(len(X))
+        if self._trim:
+            loss = self._by_block(self._loss, X)
+            n_trusted = max(2, math.ceil(len(X) * (1 - self._trim)))
+            rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
+        if len(rows) > MAX_REFERENCE_ROWS:
+            rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
+        return rows
+
+    def _loss(self, x, output, error):
+        loss = error.sum(1)
+        return loss if output.penalty is None else loss + self.beta * output.penalty
+
+    # -- threshold --------------------------------------------------------------------------
+
+    def _fit_threshold(self, X, is_anomaly, train, held_out):
+        rows = held_out if len(held_out) else np.arange(len(X))
+        reads_labels = self.threshold == "f1" or hasattr(self.threshold, "fit")
+        if self.train_on == "normal" and not reads_labels:
+            # A percentile is a rate of false alarms: that of normal rows.
+            rows = rows[~is_anomaly[rows]] if len(held_out) else train
+        self.calibration_scores_ = self._anomaly_scores(X[rows])
+        self.calibration_is_held_out_ = len(held_out) > 0
+        y = is_anomaly[rows] if reads_labels and is_anomaly is not None else None
+        self._use_threshold(self.threshold, self.calibration_scores_, y, self.percentile)
+
+    def _use_threshold(self, threshold, scores, y, percentile):
+        if percentile is None:
+            percentile = 100 * (1 - self.contamination) if self.contamination else 95.0
+        self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
+        self.offset_ = -float(self.thresholder_.threshold_)
+
+    def set_threshold(self, threshold, X=None, y=None, *, percentile=None):
+        """Change the threshold of a fitted detector without training again.
+
+        Parameters
+        ----------
+        threshold : {"percentile", "f1", "conformal"}, float or estimator
+            As the constructor's.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows to fit the threshold on, best such that were not trained on. None takes the
+            scores that the last threshold was fitted on, ``calibration_scores_``.
+        y : array-like of shape (n_samples,), default=None
+            Labels of ``X``: needed by "f1"; "conformal" then keeps the normal rows only.
+        percentile : float, default=None
+            In (0, 100); None takes the constructor's.
+
+        Returns
+        -------
+        self : object
+            The constructor's parameters stay as they are, so a clone is fitted as they say.
+
+        Raises
+        ------
+        ValueError
+            If "f1" has no labels, or "conformal" only scores of training rows.
+        """
+        check_is_fitted(self)
+        if X is None:
+            if y is not None:
+                raise ValueError("set_threshold got y without X.")
+            if threshold == "conformal" and not self.calibration_is_held_out_:
+                raise ValueError(_NEEDS_HELD_OUT.format("threshold='conformal'"))
+            scores = self.calibration_scores_
+        else:
+            scores = self.anomaly_score(X)
+        if percentile is None:
+            percentile = self.percentile
+        self._use_threshold(threshold, scores, y, percentile)
+        if X is not None:
+            self.calibration_scores_, self.calibration_is_held_out_ = scores, True
+        return self
+
+    @property
+    def threshold_(self):
+        """Anomaly score above which a row is an anomaly, ``-offset_``."""
+        check_is_fitted(self)
+        return -self.offset_
+
+    def p_values(self, X):
+        """Conformal p-value of each row: how rare so high a score is among normal rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            In (0, 1], small = anomalous. Of new normal rows a share of at most alpha has a
+            p-value of at most alpha, if they are exchangeable with the calibration rows.
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out for the threshold.
+        """
+        check_is_fitted(self)
+        if not self.calibration_is_held_out_:
+            raise ValueError(_NEEDS_HELD_OUT.format("p_values"))
+        calibration = self.thresholder_
+        if not isinstance(calibration, Conformal):
+            # Any alpha will do: p-values do not depend on it.
+            calibration = Conformal(0.5).fit(self.calibration_scores_)
+        return calibration.p_values(self.anomaly_score(X))
+
+    # -- scoring ----------------------------------------------------------------------------
+
+    def anomaly_score(self, X):
+        """Anomaly score of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n_samples,)
+            Higher = more anomalous; in the units of the chosen ``score``.
+        """
+        return self._anomaly_scores(self._validate(X))
+
+    def score_samples(self, X):
+        """Normality of each row, ``-anomaly_score(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n_samples,)
+            Higher = more normal.
+        """
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X):
+        """``score_samples(X) - offset_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        decision : ndarray of float64 of shape (n_samples,)
+            Negative = anomaly.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+            -1 for an anomaly, +1 for a normal row.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def fit_predict(self, X, y=None):
+        """Fit, then label the same rows: -1 for an anomaly, +1 for a normal one."""
+        return self.fit(X, y).predict(X)
+
+    @_MethodBesideParameter
+    def score(self, X, y=None):
+        """ROC AUC with labels, else the mean of ``score_samples``; higher is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). One that is no
+            such labelling is ignored, with a warning.
+
+        Returns
+        -------
+        score : float
+            nan, with a warning, where ``y`` holds one class.
+        """
+        scores = self.score_samples(X)
+        if y is None:
+            return float(scores.mean())
+        try:
+            is_anomaly = ranking_labels(y, "score(X, y)")
+        except ValueError as error:
+            warnings.warn(
+                f"{error} score(X, y) ignores them and returns the mean score.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return float(scores.mean())
+        if is_anomaly is None:
+            return float("nan")
+        return float(roc_auc_score(is_anomaly, -scores))
+
+    def error_map(self, X):
+        """Share of each feature in the anomaly score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        error_map : ndarray or DataFrame of shape (n_samples, n_features)
+            Higher = more of the anomaly lies in that feature, in the units of the score. With
+            ``score="reconstruction"``, "standardized", "mahalanobis" or
+            "reconstruction_probability" a row sums to its anomaly score; what a score takes from
+            the latents belongs to no feature and is left out. A DataFrame with the columns of
+            ``X`` after ``set_output(transform="pandas")``.
+        """
+        values = self._by_block(self.score_.error_map, self._validate(X))
+        container = _get_output_config("transform", self)["dense"]
+        if container == "default":
+            return values
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{i}" for i in range(self.n_features_in_)]
+        adapter = ADAPTERS_MANAGER.adapters[container]
+        return adapter.create_container(values, X, columns=list(names))
+
+    def reconstruct(self, X):
+        """What the network makes of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X_hat : ndarray of shape (n_samples, n_features)
+            In the units of ``X``.
+
+        Raises
+        ------
+        ValueError
+            If the scaler is a transformer without ``inverse_transform``.
+        """
+        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat, self._validate(X)))
+
+    def transform(self, X):
+        """Latent means.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of float32 of shape (n_samples, latent_dim_)
+        """
+        return self._by_block(
+            lambda x, output, error: output.latent, self._validate(X), dtype=np.float32
+        )
+
+    def inverse_transform(self, Z):
+        """Decode latents.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_dim_)
+
+        Returns
+        -------
+        X_hat : ndarray of shape (n_samples, n_features)
+            In the units of the training data.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=np.float32, input_name="Z")
+        if Z.shape[1] != self.latent_dim_:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns, but latent_dim_ is {self.latent_dim_}."
+            )
+        decode = self.net_.module_.network.decode
+        z = torch.as_tensor(Z, device=self._module_device)
+        with torch.inference_mode():
+            parts = [decode(padded(part)[None])[0, : len(part)] for part in z.split(BLOCK_ROWS)]
+        return self._unscaled(torch.cat(parts).cpu().numpy())
+
+    # -- the road, for rows that are validated already ---------------------------------------
+
+    def _validate(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _anomaly_scores(self, X):
+        return self._by_block(self.score_, X)
+
+    def _by_block(self, function, X, dtype=np.float64):
+        """``function(x, output, error)`` of all rows, evaluated block by block."""
+        results = None
+        with torch.inference_mode():
+            start = 0
+            for x, output, error in self._blocks(X):
+                values = function(x, output, error)
+                values = values.cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+                if results is None:
+                    results = np.empty((len(X), *values.shape[1:]), dtype)
+                results[start : start + len(x)] = values
+                start += len(x)
+        return results
+
+    def _blocks(self, X):
+        """Scaled rows, network output without its member dimension, and error map.
+
+        The network sees blocks of one fixed shape, the last one padded, so that the bits of a
+        row's score do not depend on the rows beside it.
+        """
+        module = self.net_.module_.eval()
+        device = self._module_device
+        for start in range(0, len(X), BLOCK_ROWS):
+            raw = X[start : start + BLOCK_ROWS]
+            x = self._scaled(raw, self.scaler_, device)
+            self._check_magnitude(x, raw)
+            n = len(x)
+            output, error = module(padded(x))
+            output = Output(*(None if part is None else part[0, :n] for part in output))
+            yield x, output, error[0, :n]
+
+    @property
+    def _module_device(self):
+        return next(self.net_.module_.parameters()).device
+
+    @staticmethod
+    def _scaled(X, scaler, device):
+        x = X if scaler is None else scaler.transform(X)
+        return torch.as_tensor(np.asarray(x, dtype=np.float32), device=device)
+
+    def _unscaled(self, x_hat):
+        if self.scaler_ is None:
+            return x_hat
+        if not hasattr(self.scaler_, "inverse_transform"):
+            raise ValueError(f"{self.scaler_!r} has no inverse_transform to get back to X.")
+        return self.scaler_.inverse_transform(x_hat)
+
+    def _check_magnitude(self, values, X):
+        """Refuse what float32 arithmetic cannot hold, by column; ``values`` are X or scaled."""
+        if float(abs(values).max()) <= LARGEST_VALUE:
+            return
+        values = np.abs(np.asarray(values, dtype=np.float64))
+        row, column = np.unravel_index(np.argmax(values), values.shape)
+        names = getattr(self, "feature_names_in_", None)
+        name = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise ValueError(
+            f"{name} holds {X[row, column]:.4g}, which is beyond {LARGEST_VALUE:g} "
+            f"({values[row, column]:.4g} as the network sees it): too large for float32. Remove "
+            "such values, or transform the column, for example by its logarithm."
+        )
+
+    # -- scikit-learn's plumbing --------------------------------------------------------------
+
+    def _parameter(self, name):
+        return vars(self)[name]
+
+    def get_params(self, deep=True):
+        """Parameters of the constructor.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return those of a scaler or threshold estimator as well.
+
+        Returns
+        -------
+        params : dict
+        """
+        params = super().get_params(deep)
+        params["score"] = self._parameter("score")
+        return params
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Latents come out of a float32 network whatever went in.
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+_NEEDS_HELD_OUT = (
+    "{} needs scores of rows that were not trained on: fit with calibration_fraction=0.2, or call "
+    "set_threshold('conformal', X) with held-out normal rows."
+)
+
+
+def _resolve_device(device):
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here; 'auto' takes a GPU where there is one, "
+            "else 'cpu'."
+        ) from error
+    return device
+
+
+def _history_table(history):
+    """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
+    names = {
+        "epoch": "epoch",
+        "train_loss": "loss",
+        "reconstruction": "reconstruction",
+        "kl": "kl",
+        "valid_loss": "valid_loss",
+        "dur": "duration",
+    }
+    rows = list(history)
+    return pd.DataFrame({new: [r[old] for r in rows] for old, new in names.items() if old in rows[0]})

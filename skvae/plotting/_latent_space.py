@@ -1,0 +1,299 @@
+"""The latent means of a detector in two or three dimensions."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from skvae.metrics import anomaly_labels
+from skvae.plotting._common import (
+    ANOMALY_COLOR,
+    NORMAL_COLOR,
+    anomaly_scores,
+    axes_or_new,
+    finite_array,
+    label_array,
+    needed,
+    set_title,
+    unwrap,
+)
+
+
+class LatentSpaceDisplay:
+    """The latent means of a detector, projected on their first two or three principal components.
+
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    coordinates : array-like of shape (n_samples, 1), (n_samples, 2) or (n_samples, 3)
+        Projected latent means. One column is drawn against the score or, without scores, the
+        number of the row.
+    explained_variance_ratio : array-like of shape (n_columns,)
+        Share of the variance of the latent means along each coordinate, in [0, 1].
+    is_anomaly : array-like of bool of shape (n_samples,), default=None
+        True for an anomaly.
+    scores : array-like of shape (n_samples,), default=None
+        Anomaly scores, higher = more anomalous.
+    name : str, default=None
+        Title of the picture.
+
+    Attributes
+    ----------
+    coordinates, explained_variance_ratio, is_anomaly, scores, name
+        As given, the arrays as float64 and bool.
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn. These and the following exist after :meth:`plot`.
+    points_ : list of matplotlib PathCollection
+        Normal and anomalous points, or all of them.
+    colorbar_ : matplotlib Colorbar or None
+        Of the scores.
+
+    Examples
+    --------
+    >>> from skvae.plotting import LatentSpaceDisplay
+    >>> display = LatentSpaceDisplay(
+    ...     coordinates=[[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]],
+    ...     explained_variance_ratio=[0.7, 0.2],
+    ...     is_anomaly=[False, False, True],
+    ... ).plot()
+    >>> display.ax_.get_xlabel()
+    'PC 1 of the latent means (70 % of the variance)'
+    """
+
+    def __init__(
+        self, *, coordinates, explained_variance_ratio, is_anomaly=None, scores=None, name=None
+    ):
+        self.coordinates = finite_array(coordinates, 2, "coordinates")
+        n_rows, n_columns = self.coordinates.shape
+        self.explained_variance_ratio = finite_array(
+            explained_variance_ratio, 1, "explained_variance_ratio"
+        )
+        if n_columns > 3 or len(self.explained_variance_ratio) != n_columns:
+            raise ValueError(
+                "coordinates must have 1, 2 or 3 columns and explained_variance_ratio a value "
+                f"for each, but they have the shapes {self.coordinates.shape} and "
+                f"{self.explained_variance_ratio.shape}."
+            )
+        self.is_anomaly = label_array(is_anomaly, n_rows)
+        self.scores = None if scores is None else finite_array(scores, 1, "scores")
+        if self.scores is not None and len(self.scores) != n_rows:
+            raise ValueError(f"There are {len(self.scores)} scores for {n_rows} rows.")
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, n_components=2, name=None, ax=None, **plot_parameters
+    ):
+        """Encode ``X`` with a fitted detector, project the latent means and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted detector of skvae
+            Also inside a pipeline or a search.
+        X : array-like of shape (n_samples, n_features)
+            Rows to encode.
+        y : array-like of shape (n_samples,), default=None
+            Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly. They colour
+            the points; without them the anomaly score does.
+        n_components : {2, 3}, default=2
+            Number of axes of the picture.
+        name : str, default=None
+            Title of the picture. None writes the name of the detector's class.
+        ax : matplotlib Axes, default=None
+            Where to draw, with ``projection="3d"`` for three components. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+            Drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If there are fewer than two rows, or ``n_components=3`` and fewer latent dimensions.
+        """
+        detector, X, _ = unwrap(estimator, X)
+        return cls.from_predictions(
+            y,
+            needed(detector, "transform", cls.__name__)(X),
+            scores=anomaly_scores(detector, X, cls.__name__),
+            n_components=n_components,
+            name=type(detector).__name__ if name is None else name,
+            ax=ax,
+            **plot_parameters,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        latent,
+        *,
+        scores=None,
+        n_components=2,
+        name=None,
+        ax=None,
+        **plot_parameters,
+    ):
+        """Project latent means that are there already and draw them.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or None
+            Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly.
+        latent : array-like of shape (n_samples, latent_dim)
+            Latent means, as ``transform`` returns them.
+        scores : array-like of shape (n_samples,), default=None
+            Anomaly scores, higher = more anomalous.
+        n_components, name, ax, **plot_parameters
+            As in :meth:`from_estimator`.
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two rows, or ``n_components=3`` and fewer latent dimensions.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skvae.plotting import LatentSpaceDisplay
+        >>> latent = np.random.default_rng(0).normal(size=(50, 4))
+        >>> display = LatentSpaceDisplay.from_predictions(None, latent, n_components=3)
+        >>> display.coordinates.shape
+        (50, 3)
+        """
+        latent = finite_array(latent, 2, "The latent means")
+        n_rows, latent_dim = latent.shape
+        if n_components not in (2, 3):
+            raise ValueError(f"n_components must be 2 or 3, not {n_components!r}.")
+        if n_components == 3 and latent_dim < 3:
+            raise ValueError(
+                f"n_components=3 needs at least 3 latent dimensions, found {latent_dim}; "
+                "use n_components=2."
+            )
+        if n_rows < n_components:
+            raise ValueError(f"n_components={n_components} needs as many rows, found {n_rows}.")
+        pca = PCA(min(n_components, latent_dim), svd_solver="full")
+        with np.errstate(invalid="ignore"):  # latent means that are all equal explain 0 / 0
+            coordinates = pca.fit_transform(latent)
+        display = cls(
+            coordinates=coordinates,
+            explained_variance_ratio=np.nan_to_num(pca.explained_variance_ratio_),
+            is_anomaly=None if y_true is None else anomaly_labels(y_true),
+            scores=scores,
+            name=name,
+        )
+        return display.plot(ax=ax, **plot_parameters)
+
+    def plot(self, ax=None, *, color_by="auto", **scatter_parameters):
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw, with ``projection="3d"`` for three coordinates. None makes a new figure.
+        color_by : {"auto", "label", "score", None}, default="auto"
+            What colours the points. "auto" takes labels if there are any, else scores if there
+            are any. The colours of scores end at their 99th percentile.
+        **scatter_parameters
+            Passed to ``ax.scatter``, such as ``s`` and ``alpha``.
+
+        Returns
+        -------
+        self : LatentSpaceDisplay
+
+        Raises
+        ------
+        ValueError
+            If ``color_by`` asks for what is not held, or ``ax`` has the wrong projection.
+        """
+        color_by = self._check_color_by(color_by)
+        is_3d = self.coordinates.shape[1] == 3
+        if ax is not None and (ax.name == "3d") != is_3d:
+            raise ValueError(
+                f"{self.coordinates.shape[1]} coordinates cannot be drawn on an axes with the "
+                f"projection {ax.name!r}; "
+                + ("make it with projection='3d'." if is_3d else "give a plain one.")
+            )
+        ax = axes_or_new(ax, "3d" if is_3d else None)
+        columns, labels = self._columns_and_labels()
+        alpha = 1.0 if color_by == "score" else 0.7  # see-through points would not match the bar
+        scatter_parameters = {"s": 15, "alpha": alpha} | scatter_parameters
+        self.points_, self.colorbar_ = [], None
+        if color_by == "label":
+            self._scatter_by_label(ax, columns, scatter_parameters)
+        elif color_by == "score":
+            self._scatter_by_score(ax, columns, scatter_parameters)
+        else:
+            self.points_.append(ax.scatter(*columns.T, color=NORMAL_COLOR, **scatter_parameters))
+        ax.set(**dict(zip(("xlabel", "ylabel", "zlabel"), labels, strict=False)))
+        set_title(ax, self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _check_color_by(self, color_by):
+        held = {"label": self.is_anomaly, "score": self.scores, None: True}
+        if color_by == "auto":
+            return next(kind for kind, values in held.items() if values is not None)
+        if color_by not in held:
+            raise ValueError(
+                f"color_by must be 'auto', 'label', 'score' or None, not {color_by!r}."
+            )
+        if held[color_by] is None:
+            raise ValueError(f"color_by={color_by!r}, but this display holds no {color_by}s.")
+        return color_by
+
+    def _columns_and_labels(self):
+        """Return what is drawn along each axis and what is written there."""
+        # The slanted axes of a 3-D picture have no room for more.
+        what = "" if self.coordinates.shape[1] == 3 else " of the latent means"
+        labels = [
+            f"PC {i}{what} ({100 * ratio:.0f} % of the variance)"
+            for i, ratio in enumerate(self.explained_variance_ratio, start=1)
+        ]
+        if len(labels) > 1:
+            return self.coordinates, labels
+        if self.scores is not None:
+            second, label = self.scores, "anomaly score (higher = more anomalous)"
+        else:
+            second, label = np.arange(len(self.coordinates)), "row"
+        return np.column_stack([self.coordinates, second]), [*labels, label]
+
+    def _scatter_by_label(self, ax, columns, parameters):
+        for label, color, marker, rows in (
+            ("normal", NORMAL_COLOR, "o", ~self.is_anomaly),
+            ("anomalous", ANOMALY_COLOR, "^", self.is_anomaly),  # drawn last, hence on top
+        ):
+            points = ax.scatter(
+                *columns[rows].T,
+                color=color,
+                marker=marker,
+                label=f"{label}: {rows.sum():,}",
+                **parameters,
+            )
+            self.points_.append(points)
+        ax.legend(framealpha=1)
+
+    def _scatter_by_score(self, ax, columns, parameters):
+        order = np.argsort(self.scores, kind="stable")  # the highest scores on top
+        # One row far out would leave all the others in a single colour.
+        limits = {"vmin": self.scores.min(), "vmax": np.quantile(self.scores, 0.99)}
+        self.points_.append(
+            ax.scatter(*columns[order].T, c=self.scores[order], **limits, **parameters)
+        )
+        self.colorbar_ = ax.figure.colorbar(
+            self.points_[0],
+            ax=ax,
+            extend="max",
+            label="anomaly score (higher = more anomalous)",
+            pad=0.15 if ax.name == "3d" else 0.05,
+            shrink=0.7 if ax.name == "3d" else 1.0,
+        )

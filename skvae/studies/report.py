@@ -1,0 +1,76 @@
+"""Writing reports: tables as CSV, JSON and Markdown, pictures as PNG, never half a file."""
+
+import io
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Open a file beside ``path`` that takes its place only once it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write a text file, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_table(path, frame):
+    """Write a DataFrame, without its index, as CSV or JSON (by the ending of ``path``)."""
+    if Path(path).suffix == ".json":
+        # Through pandas, because it writes NaN as null: NaN is not JSON.
+        records = json.loads(frame.to_json(orient="records", double_precision=15))
+        write_text(path, json.dumps(records, indent=1) + "\n")
+    else:
+        write_text(path, frame.to_csv(index=False))
+
+
+def write_figure(path, figure):
+    """Write a matplotlib figure as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def new_figure(**options):
+    """Make a figure that no window, backend or global state knows of."""
+    from skvae._optional import require
+
+    require("matplotlib", extra="plot", what="The picture of a study")
+    from matplotlib.figure import Figure
+
+    return Figure(layout="constrained", **options)
+
+
+def markdown_table(frame):
+    """Turn a DataFrame of formatted strings into a Markdown table."""
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).values.tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def percent(mean, spread=None):
+    """Format a share as percent, with its spread where there is one.
+
+    Examples
+    --------
+    >>> percent(0.8352), percent(0.8352, 0.004), percent(float("nan"))
+    ('83.5', '83.5 ± 0.4', '-')
+    """
+    if mean != mean:
+        return "-"
+    if spread is None or spread != spread:
+        return f"{100 * mean:.1f}"
+    return f"{100 * mean:.1f} ± {100 * spread:.1f}"

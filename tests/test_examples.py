@@ -1,0 +1,45 @@
+"""Every script of the gallery runs from start to end, without a warning."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = sorted(EXAMPLES.rglob("plot_*.py"))
+SLOW = {"plot_blobs.py"}  # above ten seconds
+
+
+def _parameter(script):
+    marks = [pytest.mark.slow] if script.name in SLOW else []
+    return pytest.param(script, id=script.stem, marks=marks)
+
+
+def test_there_are_scripts():
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("script", map(_parameter, SCRIPTS))
+def test_script_runs(script, tmp_path):
+    pytest.importorskip("matplotlib")
+    if "pyod" in script.read_text():
+        pytest.importorskip("pyod")
+    environment = os.environ | {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script_is_a_gallery_script(script):
+    text = script.read_text()
+    title, underline = text.splitlines()[1:3]
+    assert text.startswith('"""\n') and len(title) == len(underline) and set(underline) == {"="}
+    assert "\n# %%\n" in text
+    assert any((script.parent / f"README.{ending}").exists() for ending in ("rst", "txt"))
