@@ -1,10 +1,10 @@
 """The command line: parses, calls skvae.studies, prints."""
 
-import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Annotated
 
+from skvae import __version__
 from skvae._optional import require
 
 
@@ -45,7 +45,7 @@ def make_app():
 
     def show_version(wanted: bool):
         if wanted:
-            print(f"skvae {_version()}")
+            print(f"skvae {__version__}")
             raise typer.Exit()
 
     @app.callback()
@@ -125,13 +125,6 @@ def make_app():
     return app
 
 
-def _version():
-    try:
-        return importlib.metadata.version("skvae")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
 def _words(text):
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -143,7 +136,10 @@ def _print(title, frame):
         table.add_column(column)
     for row in frame.astype(str).itertuples(index=False):
         table.add_row(*row)
-    require("rich.console", extra="cli").Console().print(table)
+    console = require("rich.console", extra="cli").Console()
+    if not console.is_terminal:
+        console.width = 200  # a file has no edge at which names would have to be broken
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ signature is a score. Those that learn something of the training rows first are 
 """
 
 import math
+import warnings
 
 import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
@@ -120,7 +122,7 @@ class Mahalanobis(Score):
 
 
 class Latent(Score):
-    """Squared distance of the latent mean from that of trusted rows, each latent in its variance."""
+    """Squared distance of the latent mean from its mean on trusted rows, in its variances."""
 
     def fit(self, x, output, error, autoencoder, random_state):
         self.mean_ = output.latent.mean(0)
@@ -236,10 +238,15 @@ class Density(_FeatureSpace):
             tol=1e-3,
             random_state=self._seed,
         )
-        return mixture.fit(rows)
+        with warnings.catch_warnings():
+            # A bounded number of iterations is meant, and duplicate rows leave fewer clusters.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return mixture.fit(rows)
 
     def held_out(self, x, output, error):
         rows = self._space(x, output)
+        if len(rows) < 2 * N_FOLDS:
+            return self(x, output, error)
         scores = np.empty(len(rows))
         for fold in range(N_FOLDS):
             out = self._fold == fold
@@ -272,10 +279,11 @@ class Density(_FeatureSpace):
         """Half the squared deviation from the components, weighted by responsibility."""
         rows = self._space(x, output)
         share = softmax(self._log_joint(rows), axis=1)
-        precision = self.mixture_.precisions_
-        mean = self.mixture_.means_
-        second = share @ (mean**2 * precision) - 2 * rows * (share @ (mean * precision))
-        return self._per_feature(0.5 * (second + rows**2 * (share @ precision)), x)
+        per_column = np.zeros_like(rows)
+        components = zip(share.T, self.mixture_.means_, self.mixture_.precisions_, strict=True)
+        for weight, mean, precision in components:
+            per_column += 0.5 * weight[:, None] * (rows - mean) ** 2 * precision
+        return self._per_feature(per_column, x)
 
 
 class Neighbors(_FeatureSpace):

@@ -151,9 +151,7 @@ class AutoencoderNet(NeuralNet):
     @torch.inference_mode()
     def _validation_loss(self, X, block=1024):
         """Loss of the held-out rows at the posterior mean, so that epochs can be compared."""
-        total = sum(
-            self.get_loss(self.infer(x), None, x).item() * len(x) for x in X.split(block)
-        )
+        total = sum(self.get_loss(self.infer(x), None, x).item() * len(x) for x in X.split(block))
         return (total / len(X),)
 
     def _record_loss(self, name, value):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-SCRIPTS = sorted(EXAMPLES.rglob("plot_*.py"))
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / "examples").rglob("plot_*.py"))
 SLOW = {"plot_blobs.py"}  # above ten seconds
 
 
@@ -21,15 +21,20 @@ def test_there_are_scripts():
     assert SCRIPTS
 
 
-@pytest.mark.parametrize("script", map(_parameter, SCRIPTS))
+@pytest.mark.parametrize("script", [_parameter(script) for script in SCRIPTS])
 def test_script_runs(script, tmp_path):
     pytest.importorskip("matplotlib")
     if "pyod" in script.read_text():
         pytest.importorskip("pyod")
-    environment = os.environ | {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+    settings = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        command,
+        cwd=tmp_path,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr, done.stderr

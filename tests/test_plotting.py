@@ -215,6 +215,13 @@ def test_scale_follows_the_scores_and_no_row_is_lost(scores, scale):
     assert np.all(np.diff(display.bin_edges_) > 0)
 
 
+def test_a_threshold_that_flags_nothing_can_be_drawn():
+    display = ScoreHistogramDisplay(scores=[1.0, 2.0, 3.0], threshold=np.inf).plot()
+    display.figure_.canvas.draw()
+    assert np.isfinite(display.ax_.get_xlim()).all()
+    assert legend_texts(display.ax_) == ["all rows: 3, 0.0 % flagged", "threshold inf"]
+
+
 @pytest.mark.parametrize("x_scale", ["linear", "log", "symlog"])
 def test_bins_are_equally_wide_on_the_axis(x_scale):
     scores = np.geomspace(0.1, 1e4, 100)
@@ -456,6 +463,8 @@ def test_a_map_of_one_row_is_drawn_as_bars(detector, data):
     display = ErrorMapDisplay.from_estimator(detector, data[0].iloc[[101]])
     assert display.image_ is None and len(display.bars_) == 4
     assert display.ax_.get_title() == "VAEDetector, row 101"
+    named = ErrorMapDisplay(error_map=[[1.0, 2.0]], row_names=["pump 3"]).plot()
+    assert named.ax_.get_title() == "pump 3"
     ErrorMapDisplay(error_map=[[0.0, 0.0]]).plot().figure_.canvas.draw()  # all zero
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from skvae import VAEDetector
+from skvae.plotting import ErrorMapDisplay
 
 
 def sensors(n, rng):
@@ -37,7 +38,7 @@ def sensors(n, rng):
 
 rng = np.random.default_rng(0)
 X_train = sensors(2000, rng)
-detector = VAEDetector(latent_dim=2, contamination=0, random_state=0).fit(X_train)
+detector = VAEDetector(latent_dim=2, contamination=0, percentile=99.5, random_state=0).fit(X_train)
 
 # %%
 # Two faults
@@ -61,13 +62,11 @@ print("flagged:", list(X_new.index[detector.predict(X_new) == -1]))
 # ``set_output`` gives DataFrames.
 detector.set_output(transform="pandas")
 errors = detector.error_map(X_new)
-print(errors.round(1))
+print(errors.round(1).to_string())
 print(errors.loc[[hot, blocked]].idxmax(axis=1))
 
 # %%
 # As a heat map, the faults stand out, each in its column.
-from skvae.plotting import ErrorMapDisplay
-
 ErrorMapDisplay.from_estimator(detector, X_new)
 
 # %%

@@ -19,6 +19,7 @@ import pandas as pd
 
 from skvae import VAEDetector
 from skvae.datasets import make_blobs_with_anomalies
+from skvae.plotting import ScoreHistogramDisplay
 
 X, y = make_blobs_with_anomalies(24_400, anomaly_fraction=0.06, reading="F", random_state=0)
 normal, anomalous = X[y == 0], X[y == 1]
@@ -39,10 +40,10 @@ detector = VAEDetector(contamination=0, random_state=0).fit(X_train)
 # promises nothing about false alarms: it weighs them against the anomalies found, at the share of
 # anomalies that the labelled rows happen to have.
 settings = {
-    "percentile, training rows": dict(threshold="percentile", X=X_train),
-    "percentile, held-out rows": dict(threshold="percentile", X=X_calibration),
-    "conformal, held-out rows": dict(threshold="conformal", X=X_calibration),
-    "f1, labelled rows": dict(threshold="f1", X=X_labelled, y=y_labelled),
+    "percentile, training rows": {"threshold": "percentile", "X": X_train},
+    "percentile, held-out rows": {"threshold": "percentile", "X": X_calibration},
+    "conformal, held-out rows": {"threshold": "conformal", "X": X_calibration},
+    "f1, labelled rows": {"threshold": "f1", "X": X_labelled, "y": y_labelled},
 }
 rows = {}
 for name, setting in settings.items():
@@ -58,8 +59,6 @@ print(table.round(2))
 # %%
 # The future, and where each threshold cuts it
 # --------------------------------------------
-from skvae.plotting import ScoreHistogramDisplay
-
 X_all = np.vstack([X_future, X_future_anomalous])
 y_all = np.repeat([1, -1], [len(X_future), len(X_future_anomalous)])
 display = ScoreHistogramDisplay.from_predictions(

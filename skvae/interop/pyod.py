@@ -2,13 +2,10 @@
 
 The two libraries disagree on every sign:
 
-====================  ============================  =========================
-\\                     scikit-learn and skvae        PyOD
-====================  ============================  =========================
-``decision_function`` negative = anomaly            high = anomaly, no offset
-labels                -1 anomaly, +1 normal         1 anomaly, 0 normal
-training scores       not kept                      ``decision_scores_``
-====================  ============================  =========================
+- ``decision_function``: negative = anomaly (scikit-learn, skvae); high = anomaly, and no
+  threshold in it (PyOD).
+- Labels: -1 = anomaly, +1 = normal (scikit-learn, skvae); 1 = anomaly, 0 = normal (PyOD).
+- Scores of the training rows: not kept (scikit-learn); ``decision_scores_`` (PyOD).
 """
 
 import numpy as np
@@ -47,7 +44,8 @@ class FromPyOD(OutlierMixin, BaseEstimator):
     Notes
     -----
     Scores are as repeatable as PyOD's: give the detector a ``random_state``. PyOD's
-    VAE draws from torch's global generator while it scores, so two calls differ.
+    VAE draws from torch's global generator while it scores, so two calls differ; its ECOD and
+    COPOD rank a row among the rows that it is scored with, so a row alone scores differently.
 
     Examples
     --------

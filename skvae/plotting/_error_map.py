@@ -237,7 +237,8 @@ class ErrorMapDisplay:
         ax.set_ylabel(f"feature{shown}")
         if not ax.get_title():
             prefix = "" if self.name is None else f"{self.name}, "
-            ax.set_title(f"{prefix}row {self.row_names[row]}")
+            row_name = self.row_names[row]
+            ax.set_title(f"{prefix}row {row_name}" if row_name.isdigit() else prefix + row_name)
 
 
 def _index(rows):

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from skvae.datasets import load_adbench
 from skvae.datasets._adbench import adbench_files
+from skvae.detectors import AEDetector, VAEDetector
 from skvae.studies.baselines import DEEP, PYOD, NeighborsAndMixtures, TrimmedGaussian, pyod_baseline
 from skvae.studies.journal import Journal
 from skvae.studies.ranks import draw_ranks, rank_table
@@ -37,8 +38,8 @@ def default_detectors(deep_epochs=None):
         ``anomaly_score(X)``.
     """
     detectors = {
-        "VAEDetector": lambda setting, seed: _skvae("VAEDetector", setting, seed),
-        "AEDetector": lambda setting, seed: _skvae("AEDetector", setting, seed),
+        "VAEDetector": lambda setting, seed: VAEDetector(random_state=seed, **_known(setting)),
+        "AEDetector": lambda setting, seed: AEDetector(random_state=seed, **_known(setting)),
         "neighbors + mixtures": lambda setting, seed: NeighborsAndMixtures(random_state=seed),
         "trimmed Gaussian": lambda setting, seed: TrimmedGaussian(0.2 if setting == "U" else 0),
     }
@@ -49,11 +50,9 @@ def default_detectors(deep_epochs=None):
     return detectors
 
 
-def _skvae(class_name, setting, seed):
-    import skvae
-
-    known = {"contamination": 0} if setting == "S" else {}
-    return getattr(skvae, class_name)(random_state=seed, **known)
+def _known(setting):
+    """What a user knows of the training rows: in S that they are clean."""
+    return {"contamination": 0} if setting == "S" else {}
 
 
 def adbench(
@@ -104,7 +103,7 @@ def adbench(
     -------
     results : DataFrame
         One row per data set, setting, detector and seed: auroc and ap (shares, from 0 to 1),
-        fit_seconds and score_seconds (CPU time), n_train, n_test, n_features, and error (None,
+        fit_seconds and score_seconds (CPU time), n_train, n_test, n_features, and error (missing,
         or why the detector failed). With ``out``, everything that the folder holds.
 
     Raises

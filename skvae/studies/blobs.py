@@ -11,6 +11,8 @@ from sklearn.preprocessing import MinMaxScaler
 from tqdm.auto import tqdm
 
 from skvae.datasets import make_blobs_with_anomalies
+from skvae.detectors import VAEDetector
+from skvae.plotting import ScoreHistogramDisplay
 from skvae.studies.baselines import DEEP, pyod_baseline
 from skvae.studies.report import (
     markdown_table,
@@ -120,8 +122,6 @@ def blobs_detectors(grid=True, baselines=True, deep_epochs=None):
     detectors : dict of str to (dict, callable)
         The parameters to report, and ``factory(seed)``.
     """
-    from skvae import VAEDetector
-
     detectors = {DEFAULT: (_grid_point(), lambda seed: VAEDetector(random_state=seed))}
     if grid:
         for beta in BETAS:
@@ -162,8 +162,6 @@ def textbook_vae(beta, latent_dim, random_state=None):
     detector : VAEDetector
         Unfitted.
     """
-    from skvae import VAEDetector
-
     return VAEDetector(
         beta=beta,
         latent_dim=latent_dim,
@@ -277,8 +275,6 @@ def _markdown(summary):
 
 def _draw(summary, y, scores, threshold, reading):
     """Draw the table as coloured cells, beside the scores of the default detector."""
-    from skvae.plotting import ScoreHistogramDisplay
-
     ap = summary.pivot(index="detector", columns="reading", values="ap")
     ap = ap.loc[summary["detector"].unique(), summary["reading"].unique()]
     auroc = summary.pivot(index="detector", columns="reading", values="auroc")
@@ -292,7 +288,7 @@ def _draw(summary, y, scores, threshold, reading):
     table.set_yticks(range(len(ap)), ap.index)
     table.set_xticks(range(ap.shape[1]), ap.columns)
     table.set_xlabel("reading of the shift")
-    table.set_title("AUROC / AP on the test part (colour: AP)")
+    table.set_title("AUROC / AP on the test part (colour: AP)", loc="right")
     ScoreHistogramDisplay.from_predictions(y, scores, threshold=threshold, ax=histogram)
     histogram.set_title(f"{DEFAULT}, reading {reading}")
     return figure

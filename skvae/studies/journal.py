@@ -52,7 +52,8 @@ class Journal:
         kept = [record for record in self.records if not unwanted(record)]
         if len(kept) < len(self.records):
             self.records = kept
-            self._rewrite()
+            if self.path is not None:
+                self._rewrite()
 
     def _read(self):
         lines = self.path.read_bytes().splitlines(keepends=True)

@@ -5,8 +5,6 @@ decision. Public methods validate; their private twins take rows that are valida
 """
 
 import math
-import warnings
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,10 +16,7 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
     _fit_context,
-    clone,
 )
-from sklearn.metrics import roc_auc_score
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
@@ -32,44 +27,20 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skvae.base._decisions import DecisionMixin
+from skvae.base._input import SCALERS, check_magnitude, fit_scaler, resolve_device, scaled
 from skvae.likelihoods import LIKELIHOODS
-from skvae.metrics import anomaly_labels, ranking_labels
+from skvae.metrics import anomaly_labels
 from skvae.networks import Output
 from skvae.scores import BLOCK_ROWS, SCORES, make_score, padded
-from skvae.thresholds import Conformal, fit_threshold
 from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
 
-SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
-# Squares of larger numbers, added up, leave float32.
-LARGEST_VALUE = 1e15
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
 
 
-class _MethodBesideParameter:
-    """A method that shares its name with a constructor parameter.
-
-    scikit-learn fixes the name of the method ``score(X, y)``, and ``score=`` is the plain name of
-    the parameter. The parameter lives in the instance's ``__dict__``, where `get_params` reads
-    it; attribute access gives the method.
-    """
-
-    def __init__(self, method):
-        self.method = method
-        self.__doc__ = method.__doc__
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, instance, owner=None):
-        return self.method if instance is None else partial(self.method, instance)
-
-    def __set__(self, instance, value):
-        vars(instance)[self.name] = value
-
-
 class BaseDetector(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
+    DecisionMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
 ):
     """What all detectors share; a subclass has the constructor and ``_build_network``."""
 
@@ -128,14 +99,14 @@ class BaseDetector(
         FloatingPointError
             If the loss stops being finite.
         """
-        score = make_score(self._parameter("score"))
+        score = make_score(self._score_parameter)
         self._check_parameters_agree(score)
         X = self._validate_fit(X)
         y = self._validate_labels(X, y)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         train, held_out = self._split(len(X), y, np.random.RandomState(seed))
         scaler = self._fit_scaler(X[train])
-        device = _resolve_device(self.device)
+        device = resolve_device(self.device)
         net = self._train(X[train], scaler, device, seed)
 
         # Nothing is set before training went well, so a failed fit leaves an earlier one whole.
@@ -152,7 +123,7 @@ class BaseDetector(
             raise ValueError("max_steps and max_epochs are both None: training would never end.")
         if score.needs_posterior and not self._variational:
             raise ValueError(
-                f"score={self._parameter('score')!r} needs the posterior of a variational "
+                f"score={self._score_parameter!r} needs the posterior of a variational "
                 f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
             )
 
@@ -199,20 +170,10 @@ class BaseDetector(
     def _fit_scaler(self, X):
         if self.warm_start and hasattr(self, "scaler_"):
             return self.scaler_
-        if self.scaler is None:
-            return None
-        scaler = SCALERS[self.scaler]() if isinstance(self.scaler, str) else clone(self.scaler)
-        scaler.fit(X)
-        shape = np.shape(scaler.transform(X[:2]))
-        if shape != (2, X.shape[1]):
-            raise ValueError(
-                f"scaler={self.scaler!r} makes {shape[-1]} columns of {X.shape[1]}; a scaler must "
-                "keep the columns. Put other transformers before the detector in a Pipeline."
-            )
-        return scaler
+        return fit_scaler(self.scaler, X)
 
     def _train(self, X, scaler, device, seed):
-        x = self._scaled(X, scaler, device)
+        x = scaled(X, scaler, device)
         if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
@@ -281,8 +242,6 @@ class BaseDetector(
         loss = error.sum(1)
         return loss if output.penalty is None else loss + self.beta * output.penalty
 
-    # -- threshold --------------------------------------------------------------------------
-
     def _fit_threshold(self, X, is_anomaly, train, held_out):
         rows = held_out if len(held_out) else np.arange(len(X))
         reads_labels = self.threshold == "f1" or hasattr(self.threshold, "fit")
@@ -293,86 +252,6 @@ class BaseDetector(
         self.calibration_is_held_out_ = len(held_out) > 0
         y = is_anomaly[rows] if reads_labels and is_anomaly is not None else None
         self._use_threshold(self.threshold, self.calibration_scores_, y, self.percentile)
-
-    def _use_threshold(self, threshold, scores, y, percentile):
-        if percentile is None:
-            percentile = 100 * (1 - self.contamination) if self.contamination else 95.0
-        self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
-        self.offset_ = -float(self.thresholder_.threshold_)
-
-    def set_threshold(self, threshold, X=None, y=None, *, percentile=None):
-        """Change the threshold of a fitted detector without training again.
-
-        Parameters
-        ----------
-        threshold : {"percentile", "f1", "conformal"}, float or estimator
-            As the constructor's.
-        X : array-like of shape (n_samples, n_features), default=None
-            Rows to fit the threshold on, best such that were not trained on. None takes the
-            scores that the last threshold was fitted on, ``calibration_scores_``.
-        y : array-like of shape (n_samples,), default=None
-            Labels of ``X``: needed by "f1"; "conformal" then keeps the normal rows only.
-        percentile : float, default=None
-            In (0, 100); None takes the constructor's.
-
-        Returns
-        -------
-        self : object
-            The constructor's parameters stay as they are, so a clone is fitted as they say.
-
-        Raises
-        ------
-        ValueError
-            If "f1" has no labels, or "conformal" only scores of training rows.
-        """
-        check_is_fitted(self)
-        if X is None:
-            if y is not None:
-                raise ValueError("set_threshold got y without X.")
-            if threshold == "conformal" and not self.calibration_is_held_out_:
-                raise ValueError(_NEEDS_HELD_OUT.format("threshold='conformal'"))
-            scores = self.calibration_scores_
-        else:
-            scores = self.anomaly_score(X)
-        if percentile is None:
-            percentile = self.percentile
-        self._use_threshold(threshold, scores, y, percentile)
-        if X is not None:
-            self.calibration_scores_, self.calibration_is_held_out_ = scores, True
-        return self
-
-    @property
-    def threshold_(self):
-        """Anomaly score above which a row is an anomaly, ``-offset_``."""
-        check_is_fitted(self)
-        return -self.offset_
-
-    def p_values(self, X):
-        """Conformal p-value of each row: how rare so high a score is among normal rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        p_values : ndarray of shape (n_samples,)
-            In (0, 1], small = anomalous. Of new normal rows a share of at most alpha has a
-            p-value of at most alpha, if they are exchangeable with the calibration rows.
-
-        Raises
-        ------
-        ValueError
-            If no rows were held out for the threshold.
-        """
-        check_is_fitted(self)
-        if not self.calibration_is_held_out_:
-            raise ValueError(_NEEDS_HELD_OUT.format("p_values"))
-        calibration = self.thresholder_
-        if not isinstance(calibration, Conformal):
-            # Any alpha will do: p-values do not depend on it.
-            calibration = Conformal(0.5).fit(self.calibration_scores_)
-        return calibration.p_values(self.anomaly_score(X))
 
     # -- scoring ----------------------------------------------------------------------------
 
@@ -389,84 +268,6 @@ class BaseDetector(
             Higher = more anomalous; in the units of the chosen ``score``.
         """
         return self._anomaly_scores(self._validate(X))
-
-    def score_samples(self, X):
-        """Normality of each row, ``-anomaly_score(X)``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of float64 of shape (n_samples,)
-            Higher = more normal.
-        """
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X):
-        """``score_samples(X) - offset_``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        decision : ndarray of float64 of shape (n_samples,)
-            Negative = anomaly.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X):
-        """Label each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : ndarray of int of shape (n_samples,)
-            -1 for an anomaly, +1 for a normal row.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def fit_predict(self, X, y=None):
-        """Fit, then label the same rows: -1 for an anomaly, +1 for a normal one."""
-        return self.fit(X, y).predict(X)
-
-    @_MethodBesideParameter
-    def score(self, X, y=None):
-        """ROC AUC with labels, else the mean of ``score_samples``; higher is better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). One that is no
-            such labelling is ignored, with a warning.
-
-        Returns
-        -------
-        score : float
-            nan, with a warning, where ``y`` holds one class.
-        """
-        scores = self.score_samples(X)
-        if y is None:
-            return float(scores.mean())
-        try:
-            is_anomaly = ranking_labels(y, "score(X, y)")
-        except ValueError as error:
-            warnings.warn(
-                f"{error} score(X, y) ignores them and returns the mean score.",
-                UserWarning,
-                stacklevel=2,
-            )
-            return float(scores.mean())
-        if is_anomaly is None:
-            return float("nan")
-        return float(roc_auc_score(is_anomaly, -scores))
 
     def error_map(self, X):
         """Share of each feature in the anomaly score.
@@ -511,7 +312,8 @@ class BaseDetector(
         ValueError
             If the scaler is a transformer without ``inverse_transform``.
         """
-        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat, self._validate(X)))
+        X = self._validate(X)
+        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat, X))
 
     def transform(self, X):
         """Latent means.
@@ -543,9 +345,7 @@ class BaseDetector(
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
         if Z.shape[1] != self.latent_dim_:
-            raise ValueError(
-                f"Z has {Z.shape[1]} columns, but latent_dim_ is {self.latent_dim_}."
-            )
+            raise ValueError(f"Z has {Z.shape[1]} columns, but latent_dim_ is {self.latent_dim_}.")
         decode = self.net_.module_.network.decode
         z = torch.as_tensor(Z, device=self._module_device)
         with torch.inference_mode():
@@ -585,7 +385,7 @@ class BaseDetector(
         device = self._module_device
         for start in range(0, len(X), BLOCK_ROWS):
             raw = X[start : start + BLOCK_ROWS]
-            x = self._scaled(raw, self.scaler_, device)
+            x = scaled(raw, self.scaler_, device)
             self._check_magnitude(x, raw)
             n = len(x)
             output, error = module(padded(x))
@@ -596,11 +396,6 @@ class BaseDetector(
     def _module_device(self):
         return next(self.net_.module_.parameters()).device
 
-    @staticmethod
-    def _scaled(X, scaler, device):
-        x = X if scaler is None else scaler.transform(X)
-        return torch.as_tensor(np.asarray(x, dtype=np.float32), device=device)
-
     def _unscaled(self, x_hat):
         if self.scaler_ is None:
             return x_hat
@@ -609,65 +404,13 @@ class BaseDetector(
         return self.scaler_.inverse_transform(x_hat)
 
     def _check_magnitude(self, values, X):
-        """Refuse what float32 arithmetic cannot hold, by column; ``values`` are X or scaled."""
-        if float(abs(values).max()) <= LARGEST_VALUE:
-            return
-        values = np.abs(np.asarray(values, dtype=np.float64))
-        row, column = np.unravel_index(np.argmax(values), values.shape)
-        names = getattr(self, "feature_names_in_", None)
-        name = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise ValueError(
-            f"{name} holds {X[row, column]:.4g}, which is beyond {LARGEST_VALUE:g} "
-            f"({values[row, column]:.4g} as the network sees it): too large for float32. Remove "
-            "such values, or transform the column, for example by its logarithm."
-        )
-
-    # -- scikit-learn's plumbing --------------------------------------------------------------
-
-    def _parameter(self, name):
-        return vars(self)[name]
-
-    def get_params(self, deep=True):
-        """Parameters of the constructor.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to return those of a scaler or threshold estimator as well.
-
-        Returns
-        -------
-        params : dict
-        """
-        params = super().get_params(deep)
-        params["score"] = self._parameter("score")
-        return params
+        check_magnitude(values, X, getattr(self, "feature_names_in_", None))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         # Latents come out of a float32 network whatever went in.
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-_NEEDS_HELD_OUT = (
-    "{} needs scores of rows that were not trained on: fit with calibration_fraction=0.2, or call "
-    "set_threshold('conformal', X) with held-out normal rows."
-)
-
-
-def _resolve_device(device):
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={str(device)!r} cannot be used here; 'auto' takes a GPU where there is one, "
-            "else 'cpu'."
-        ) from error
-    return device
 
 
 def _history_table(history):
@@ -681,4 +424,5 @@ def _history_table(history):
         "dur": "duration",
     }
     rows = list(history)
-    return pd.DataFrame({new: [r[old] for r in rows] for old, new in names.items() if old in rows[0]})
+    recorded = {new: old for old, new in names.items() if old in rows[0]}
+    return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})

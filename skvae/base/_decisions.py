@@ -1,0 +1,226 @@
+"""From scores to decisions: all that needs ``anomaly_score(X)`` and a threshold, and no network."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.validation import check_is_fitted
+
+from skvae.metrics import ranking_labels
+from skvae.thresholds import Conformal, fit_threshold
+
+_NEEDS_HELD_OUT = (
+    "{} needs scores of rows that were not trained on: fit with calibration_fraction=0.2, or call "
+    "set_threshold('conformal', X) with held-out normal rows."
+)
+
+
+class _MethodBesideParameter:
+    """A method that shares its name with a constructor parameter.
+
+    scikit-learn fixes the name of the method ``score(X, y)``, and ``score=`` is the plain name of
+    the parameter. The parameter lives in the instance's ``__dict__``, where `get_params` reads
+    it; attribute access gives the method.
+    """
+
+    def __init__(self, method):
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        return self.method if instance is None else partial(self.method, instance)
+
+    def __set__(self, instance, value):
+        vars(instance)[self.name] = value
+
+
+class DecisionMixin:
+    """Signs, labels and thresholds of a detector that has ``anomaly_score``.
+
+    The contract is scikit-learn's and stands here once: ``score_samples`` is the negated anomaly
+    score, ``decision_function`` is ``score_samples - offset_``, and negative is an anomaly.
+    """
+
+    def score_samples(self, X):
+        """Normality of each row, ``-anomaly_score(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n_samples,)
+            Higher = more normal.
+        """
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X):
+        """``score_samples(X) - offset_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        decision : ndarray of float64 of shape (n_samples,)
+            Negative = anomaly.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+            -1 for an anomaly, +1 for a normal row.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def fit_predict(self, X, y=None):
+        """Fit, then label the same rows: -1 for an anomaly, +1 for a normal one."""
+        return self.fit(X, y).predict(X)
+
+    @_MethodBesideParameter
+    def score(self, X, y=None):
+        """ROC AUC with labels, else the mean of ``score_samples``; higher is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). One that is no
+            such labelling is ignored, with a warning.
+
+        Returns
+        -------
+        score : float
+            nan, with a warning, where ``y`` holds one class.
+        """
+        scores = self.score_samples(X)
+        if y is None:
+            return float(scores.mean())
+        try:
+            is_anomaly = ranking_labels(y, "score(X, y)")
+        except ValueError as error:
+            warnings.warn(
+                f"{error} score(X, y) ignores them and returns the mean score.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return float(scores.mean())
+        if is_anomaly is None:
+            return float("nan")
+        return float(roc_auc_score(is_anomaly, -scores))
+
+    def _use_threshold(self, threshold, scores, y, percentile):
+        if percentile is None:
+            percentile = 100 * (1 - self.contamination) if self.contamination else 95.0
+        self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
+        self.offset_ = -float(self.thresholder_.threshold_)
+
+    def set_threshold(self, threshold, X=None, y=None, *, percentile=None):
+        """Change the threshold of a fitted detector without training again.
+
+        Parameters
+        ----------
+        threshold : {"percentile", "f1", "conformal"}, float or estimator
+            As the constructor's.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows to fit the threshold on, best such that were not trained on. None takes the
+            scores that the last threshold was fitted on, ``calibration_scores_``.
+        y : array-like of shape (n_samples,), default=None
+            Labels of ``X``: needed by "f1"; "conformal" then keeps the normal rows only.
+        percentile : float, default=None
+            In (0, 100); None takes the constructor's.
+
+        Returns
+        -------
+        self : object
+            The constructor's parameters stay as they are, so a clone is fitted as they say.
+
+        Raises
+        ------
+        ValueError
+            If "f1" has no labels, or "conformal" only scores of training rows.
+        """
+        check_is_fitted(self)
+        if X is None:
+            if y is not None:
+                raise ValueError("set_threshold got y without X.")
+            if threshold == "conformal" and not self.calibration_is_held_out_:
+                raise ValueError(_NEEDS_HELD_OUT.format("threshold='conformal'"))
+            scores = self.calibration_scores_
+        else:
+            scores = self.anomaly_score(X)
+        if percentile is None:
+            percentile = self.percentile
+        self._use_threshold(threshold, scores, y, percentile)
+        if X is not None:
+            self.calibration_scores_, self.calibration_is_held_out_ = scores, True
+        return self
+
+    @property
+    def threshold_(self):
+        """Anomaly score above which a row is an anomaly, ``-offset_``."""
+        check_is_fitted(self)
+        return -self.offset_
+
+    def p_values(self, X):
+        """Conformal p-value of each row: how rare so high a score is among normal rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_samples,)
+            In (0, 1], small = anomalous. Of new normal rows a share of at most alpha has a
+            p-value of at most alpha, if they are exchangeable with the calibration rows.
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out for the threshold.
+        """
+        check_is_fitted(self)
+        if not self.calibration_is_held_out_:
+            raise ValueError(_NEEDS_HELD_OUT.format("p_values"))
+        calibration = self.thresholder_
+        if not isinstance(calibration, Conformal):
+            # Any alpha will do: p-values do not depend on it.
+            calibration = Conformal(0.5).fit(self.calibration_scores_)
+        return calibration.p_values(self.anomaly_score(X))
+
+    # The parameter ``score``, which the method of that name hides.
+
+    @property
+    def _score_parameter(self):
+        return vars(self)["score"]
+
+    def get_params(self, deep=True):
+        """Parameters of the constructor.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return those of a scaler or threshold estimator as well.
+
+        Returns
+        -------
+        params : dict
+        """
+        params = super().get_params(deep)
+        params["score"] = self._score_parameter
+        return params
