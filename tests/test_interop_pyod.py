@@ -189,7 +189,9 @@ def test_suod_takes_a_vae():
 # --------------------------------------------------------------------------- contracts
 
 
-@pytest.mark.parametrize("inner", [IForest(n_estimators=5, random_state=0), KNN(), LOF(n_neighbors=5)])
+@pytest.mark.parametrize(
+    "inner", [IForest(n_estimators=5, random_state=0), KNN(), LOF(n_neighbors=5)]
+)
 def test_scikit_learns_checks(inner):
     results = check_estimator(FromPyOD(inner), on_skip=None)
     assert sum(result["status"] == "passed" for result in results) >= 40

@@ -337,7 +337,7 @@ def test_projection_is_a_pca_of_the_latent_means(detector, data, n_components):
     normal, anomalous = display.points_
     assert len(normal.get_offsets()) == 100 and len(anomalous.get_offsets()) == 5
     assert legend_texts(display.ax_) == ["normal: 100", "anomalous: 5"]
-    assert f"({100 * ratio[1]:.0f} % of the variance)" in display.ax_.get_ylabel()
+    assert f"({100 * ratio[1]:.0f} % of variance)" in display.ax_.get_ylabel()
     assert display.ax_.name == ("3d" if n_components == 3 else "rectilinear")
     if n_components == 2:
         np.testing.assert_array_equal(normal.get_offsets(), display.coordinates[:100])

@@ -11,30 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import friedmanchisquare, multivariate_normal
 from sklearn.base import BaseEstimator
 from sklearn.metrics import average_precision_score, f1_score
 
 pytest.importorskip("pyod", reason="the baselines: pip install skvae[pyod]")
 pytest.importorskip("matplotlib", reason="the pictures: pip install skvae[plot]")
 
-from pyod.models.knn import KNN
-
 from skvae import AEDetector, VAEDetector, studies
-from skvae.studies import ranks, report
-from skvae.studies.baselines import (
-    NeighborsAndMixtures,
-    TrimmedGaussian,
-    pyod_baseline,
-)
-from skvae.studies.journal import Journal
+from skvae.studies import report
 
 # The functions of these names hide the modules.
 adbench_module = importlib.import_module("skvae.studies.adbench")
 blobs_module = importlib.import_module("skvae.studies.blobs")
 
 rng = np.random.default_rng(0)
-ROWS = rng.normal(size=(60, 3))
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -48,7 +38,6 @@ class FirstColumn(BaseEstimator):
 
     def fit(self, X, y=None):
         FirstColumn.fits += 1
-        self.n_fitted_ = len(X)
         return self
 
     def anomaly_score(self, X):
@@ -76,84 +65,7 @@ def run(data, detectors, **options):
     return studies.adbench(data, detectors, **({"progress": False} | options))
 
 
-# --------------------------------------------------------------------------- controls, baselines
-
-
-def test_neighbors_and_mixtures_by_hand():
-    control = NeighborsAndMixtures(random_state=0).fit(ROWS)
-    z = (ROWS - ROWS.mean(axis=0)) / ROWS.std(axis=0)
-    distances = np.linalg.norm(z[:, None] - z[None], axis=2)
-    np.fill_diagonal(distances, np.inf)
-    nearest = distances.min(axis=1)
-    assert control.means_[0] == pytest.approx(nearest.mean())
-    assert control.stds_[0] == pytest.approx(nearest.std())
-    # Every part is standardised over the training rows, so their mean is zero.
-    assert control.training_scores_.mean() == pytest.approx(0, abs=1e-12)
-    far = control.anomaly_score(np.full((1, 3), 9.0))
-    assert far > control.training_scores_.max()
-    # A training row is nearer to itself than the score that leaves it out says.
-    assert (control.anomaly_score(ROWS) < control.training_scores_).all()
-    again = NeighborsAndMixtures(random_state=0).fit(ROWS)
-    np.testing.assert_array_equal(again.training_scores_, control.training_scores_)
-
-
-def test_mixtures_are_scored_on_rows_they_have_not_seen():
-    control = NeighborsAndMixtures(random_state=1).fit(ROWS)
-    scale, mixture = control.parts_[3]
-    Z = scale(ROWS)
-    fold = mixture.folds == 2
-    assert mixture.models[2].n_components == 45 // 20
-    unseen = -mixture.models[2].score_samples(Z[fold])
-    part = mixture.fit(Z)
-    np.testing.assert_allclose(part[fold], unseen)
-    assert np.bincount(mixture.folds).tolist() == [15, 15, 15, 15]
-
-
-def test_constant_columns_do_not_break_the_controls():
-    X = np.c_[ROWS, np.ones(60)]
-    for control in (NeighborsAndMixtures(), TrimmedGaussian()):
-        assert np.isfinite(control.fit(X).anomaly_score(X)).all()
-
-
-def test_trimmed_gaussian_is_a_gaussian_density_and_trims():
-    plain = TrimmedGaussian(trim=0).fit(ROWS)
-    z = (ROWS - ROWS.mean(axis=0)) / ROWS.std(axis=0)
-    density = multivariate_normal(np.zeros(3), np.cov(z.T, bias=True) + 1e-3 * np.eye(3))
-    np.testing.assert_allclose(plain.anomaly_score(ROWS), -density.logpdf(z))
-    dirty = np.vstack([ROWS, np.full((6, 3), 7.0) + 0.01 * ROWS[:6]])
-    gap = {trim: TrimmedGaussian(trim).fit(dirty).training_scores_[60:].min() for trim in (0, 0.2)}
-    assert gap[0.2] > gap[0] + 10
-
-
-def test_pyod_baselines_are_z_scored():
-    wild = ROWS * [1, 1000, 0.001]
-    z = (wild - wild.mean(axis=0)) / wild.std(axis=0)
-    ours, theirs = pyod_baseline("KNN mean").fit(wild), KNN(method="mean").fit(z)
-    np.testing.assert_allclose(ours.training_scores_, theirs.decision_scores_)
-    np.testing.assert_allclose(ours.anomaly_score(wild), theirs.decision_function(z))
-    assert pyod_baseline("IForest", seed=7).get_params()["detector__detector__random_state"] == 7
-    deep = pyod_baseline("PyOD VAE", seed=7, epochs=3).detector.detector
-    assert (deep.epoch_num, deep.random_state) == (3, 7)
-    assert pyod_baseline("PyOD VAE").detector.detector.epoch_num == 30
-
-
 # --------------------------------------------------------------------------- the adbench protocol
-
-
-def test_subsample_is_stratified_and_keeps_ten_anomalies():
-    X = np.arange(3000.0).reshape(-1, 1)
-    y = (np.arange(3000) % 5 == 0).astype(int)
-    kept, labels = adbench_module.subsample(X, y, 1000)
-    assert len(kept) == 1000
-    assert labels.sum() == 200
-    np.testing.assert_array_equal(labels, kept[:, 0] % 5 == 0)  # rows keep their labels
-    assert len(np.unique(kept)) == 1000
-    np.testing.assert_array_equal(kept, adbench_module.subsample(X, y, 1000)[0])
-    rare = (np.arange(3000) < 12).astype(int)
-    assert adbench_module.subsample(X, rare, 300)[1].sum() == 10
-    rarer = (np.arange(3000) < 3).astype(int)
-    assert adbench_module.subsample(X, rarer, 300)[1].sum() == 3
-    assert adbench_module.subsample(X, y, 3000)[0] is X
 
 
 def test_split_s_trains_on_half_of_the_normals_and_u_on_all():
@@ -224,7 +136,7 @@ def test_a_failing_detector_is_recorded_and_the_study_goes_on():
     assert "hold one class only" in lonely["error"][0]
 
 
-def test_a_missing_package_stops_the_study(monkeypatch):
+def test_a_missing_package_stops_the_study():
     def missing(setting, seed):
         raise ImportError('pip install "skvae[pyod]"')
 
@@ -342,25 +254,6 @@ def test_other_detectors_and_sizes_of_the_folder(tmp_path):
     assert FirstColumn.fits == 6
 
 
-def test_journal_says_which_line_is_broken(tmp_path):
-    path = tmp_path / "deep" / "j.jsonl"
-    journal = Journal(path)
-    journal.add({"a": 1})
-    journal.add({"a": 2.5})
-    assert Journal(path).records == [{"a": 1}, {"a": 2.5}]
-    path.write_text('{"a": 1}\n{"a"\n{"a": 3}\n')
-    with pytest.raises(ValueError, match="line 2, is not a JSON record: mend or delete"):
-        Journal(path)
-    # A whole record without its line break was still being written.
-    path.write_text('{"a": 1}\n{"a": 2}')
-    assert Journal(path).records == [{"a": 1}]
-    assert path.read_text() == '{"a": 1}\n'
-    memory = Journal()
-    memory.add({"a": 1})
-    memory.drop(lambda record: record["a"] == 1)
-    assert memory.records == [] and [p.name for p in tmp_path.iterdir()] == ["deep"]
-
-
 # --------------------------------------------------------------------------- summaries, reports
 
 
@@ -415,59 +308,6 @@ def test_a_detector_without_any_result(tmp_path):
     assert bad["auroc"].isna().all()
     assert (bad["auroc_rank"] == 3).all()
     assert "| bad | - | - | 3.0 / 3.0 |" in (tmp_path / "report.md").read_text()
-
-
-def test_ranks():
-    scores = pd.DataFrame({"a": [0.9, 0.8], "b": [0.9, np.nan], "c": [0.1, 0.9]})
-    assert ranks.rank_table(scores).to_numpy().tolist() == [[1.5, 1.5, 3.0], [2.0, 3.0, 1.0]]
-    # Demsar (2006), table 5: q of the Nemenyi test for 2, 5 and 10 classifiers.
-    for k, q in ((2, 1.960), (5, 2.728), (10, 3.164)):
-        expected = q * np.sqrt(k * (k + 1) / (6 * 20))
-        assert ranks.critical_difference(k, 20) == pytest.approx(expected, rel=1e-3)
-    assert ranks.cliques([1.0, 1.2, 1.4], 5.0) == [(0, 2)]
-    assert ranks.cliques([1.0, 3.0, 5.0], 1.0) == []
-
-
-def test_friedman_is_scipys_and_undefined_for_two():
-    scores = pd.DataFrame(rng.random((12, 4)), columns=list("abcd"))
-    expected = friedmanchisquare(*scores.T.to_numpy()).pvalue
-    assert ranks.friedman_p(scores) == pytest.approx(expected)
-    assert np.isnan(ranks.friedman_p(scores[["a", "b"]]))
-    assert np.isnan(ranks.friedman_p(scores * 0))
-
-
-def test_picture_of_ranks():
-    scores = pd.DataFrame({"good": [0.9] * 30, "fair": [0.8] * 30, "poor": [0.1] * 30})
-    figure = ranks.draw_ranks({"S, AUROC": scores, "S, AP": scores, "U, AUROC": scores})
-    assert len(figure.axes) == 3
-    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == ["good  1.0", "fair  2.0", "poor  3.0"]
-    assert "Friedman p = " in figure.axes[0].get_title()
-
-
-def test_nothing_half_written(tmp_path):
-    path = tmp_path / "folder" / "a.csv"
-    report.write_table(path, pd.DataFrame({"a": [1]}))
-
-    class Broken:
-        def savefig(self, *args, **kwargs):
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        report.write_figure(path, Broken())
-    with pytest.raises(RuntimeError), report.replacing(path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert path.read_text() == "a\n1\n"
-    assert [p.name for p in path.parent.iterdir()] == ["a.csv"]
-
-
-def test_json_has_null_for_nan(tmp_path):
-    frame = pd.DataFrame({"a": [1.5, np.nan], "b": ["x", None]})
-    report.write_table(tmp_path / "a.json", frame)
-    text = (tmp_path / "a.json").read_text()
-    assert json.loads(text) == [{"a": 1.5, "b": "x"}, {"a": None, "b": None}]
-    assert "NaN" not in text
 
 
 # --------------------------------------------------------------------------- blobs

@@ -51,12 +51,10 @@ class LatentSpaceDisplay:
     --------
     >>> from skvae.plotting import LatentSpaceDisplay
     >>> display = LatentSpaceDisplay(
-    ...     coordinates=[[0.0, 1.0], [1.0, 0.0], [5.0, 5.0]],
-    ...     explained_variance_ratio=[0.7, 0.2],
-    ...     is_anomaly=[False, False, True],
+    ...     coordinates=[[0.0, 1.0], [1.0, 0.0]], explained_variance_ratio=[0.7, 0.2]
     ... ).plot()
     >>> display.ax_.get_xlabel()
-    'PC 1 of the latent means (70 % of the variance)'
+    'PC 1 of the latent means (70 % of variance)'
     """
 
     def __init__(
@@ -224,6 +222,8 @@ class LatentSpaceDisplay:
                 + ("make it with projection='3d'." if is_3d else "give a plain one.")
             )
         ax = axes_or_new(ax, "3d" if is_3d else None)
+        if is_3d:
+            ax.locator_params(nbins=5)  # the numbers along slanted axes run into each other
         columns, labels = self._columns_and_labels()
         alpha = 1.0 if color_by == "score" else 0.7  # see-through points would not match the bar
         scatter_parameters = {"s": 15, "alpha": alpha} | scatter_parameters
@@ -256,7 +256,7 @@ class LatentSpaceDisplay:
         # The slanted axes of a 3-D picture have no room for more.
         what = "" if self.coordinates.shape[1] == 3 else " of the latent means"
         labels = [
-            f"PC {i}{what} ({100 * ratio:.0f} % of the variance)"
+            f"PC {i}{what} ({100 * ratio:.0f} % of variance)"
             for i, ratio in enumerate(self.explained_variance_ratio, start=1)
         ]
         if len(labels) > 1:
