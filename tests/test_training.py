@@ -254,8 +254,7 @@ def test_keyboard_interrupt_is_no_error_of_ours(X, hook):
 @pytest.mark.parametrize("cls", [VAEDetector, AEDetector])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_history(X, cls, early_stopping):
-    det = detector(cls, early_stopping=early_stopping, max_epochs=3)
-    history = det.fit(X).history_
+    history = detector(cls, early_stopping=early_stopping, max_epochs=3).fit(X).history_
     expected = ["epoch", "loss", "reconstruction"]
     expected += ["kl"] * (cls is VAEDetector) + ["valid_loss"] * early_stopping + ["duration"]
     assert history.columns.tolist() == expected
