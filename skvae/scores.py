@@ -26,6 +26,9 @@ BLOCK_ROWS = 1024
 N_DRAWS = 6
 N_FOLDS = 4
 MAX_COMPONENTS = 20
+N_NEIGHBORS = 10
+# Temporary arrays of so many numbers stay in the processor's cache.
+CHUNK_VALUES = 1 << 16
 # Rows nearer than this, a column, are one row that was rounded twice.
 SAME_ROW = 1e-5
 ROWS_PER_COMPONENT = 20
@@ -66,7 +69,13 @@ class FunctionScore(Score):
         self.function = function
 
     def __call__(self, x, output, error):
-        return self.function(x, output, error)
+        scores = self.function(x, output, error)
+        if np.shape(scores) != (len(x),):
+            raise ValueError(
+                f"The score function {self.function!r} must return one number a row, shape "
+                f"({len(x)},); it returned shape {np.shape(scores)}."
+            )
+        return scores
 
 
 class Reconstruction(Score):
@@ -189,125 +198,118 @@ class Iwae(_Sampled):
             + 0.5 * output.log_var.sum(1)
             for noise, z, error in self._draws(x, output)
         ]
-        return math.log(len(log_weights)) - torch.logsumexp(torch.stack(log_weights), 0)
+        # Not torch's logsumexp, which rounds by the position of a row.
+        log_weights = np.stack([_array(weights) for weights in log_weights], 1)
+        return math.log(len(self.draws_)) - logsumexp(log_weights, axis=1)
 
 
-class _FeatureSpace(Score):
-    """Rows as [x, latent, residual], each column in units of its deviation on trusted rows."""
+class _LatentResidualSpace(Score):
+    """Rows as [latent, residual], each column in units of its deviation on trusted rows."""
 
     def _fit_space(self, x, output):
         zero = torch.zeros(1, device=x.device)
-        x_scale = _scale_of(x, zero)
-        self.scales_ = (
-            x_scale,
-            _scale_of(output.latent, zero),
-            torch.maximum(_scale_of(x - output.x_hat, zero), 0.01 * x_scale),
-        )
+        # A feature that is reconstructed perfectly must not outweigh all others for ever.
+        floor = 0.01 * _scale_of(x, zero)
+        self.latent_scale_ = _scale_of(output.latent, zero)
+        self.residual_scale_ = torch.maximum(_scale_of(x - output.x_hat, zero), floor)
         return self._space(x, output)
 
     def _space(self, x, output):
-        parts = (x, output.latent, x - output.x_hat)
-        columns = [part / scale for part, scale in zip(parts, self.scales_, strict=True)]
-        return torch.cat(columns, 1).double().cpu().numpy()
-
-    def _per_feature(self, per_column, x):
-        """Add up what the columns of ``x`` and of the residual say of each feature."""
-        n_features = x.shape[1]
-        return per_column[:, :n_features] + per_column[:, -n_features:]
+        residual = (x - output.x_hat) / self.residual_scale_
+        return torch.cat([output.latent / self.latent_scale_, residual], 1).double().cpu().numpy()
 
 
-class Density(_FeatureSpace):
-    """Negative log-density under a Gaussian mixture over [x, latent, residual], in nats.
+class Density(_LatentResidualSpace):
+    """Negative log-density under Gaussian mixtures over [latent, residual], in nats.
 
-    The mixture has diagonal covariances and at most 20 components, one for every 20 rows.
+    Four mixtures, each fitted without a quarter of the trusted rows; the score is their mean. A
+    mixture has diagonal covariances and at most 20 components, one for every 20 rows.
     """
 
     def fit(self, x, output, error, autoencoder, random_state):
-        self._fold = np.random.RandomState(random_state).permutation(len(x)) % N_FOLDS
-        self._seed = random_state
-        self.mixture_ = self._fit_mixture(self._fit_space(x, output))
+        rows = self._fit_space(x, output)
+        n_folds = N_FOLDS if len(rows) >= 2 * N_FOLDS else 1
+        self._fold = np.random.RandomState(random_state).permutation(len(rows)) % n_folds
+        self.mixtures_ = [
+            _fit_mixture(rows[self._fold != fold] if n_folds > 1 else rows, random_state)
+            for fold in range(n_folds)
+        ]
         return self
 
-    def _fit_mixture(self, rows):
-        n_components = max(1, min(MAX_COMPONENTS, len(rows) // ROWS_PER_COMPONENT))
-        mixture = GaussianMixture(
-            n_components,
-            covariance_type="diag",
-            reg_covar=1e-2,
-            max_iter=40,
-            tol=1e-3,
-            random_state=self._seed,
-        )
-        with warnings.catch_warnings():
-            # A bounded number of iterations is meant, and duplicate rows leave fewer clusters.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return mixture.fit(rows)
-
     def held_out(self, x, output, error):
-        rows = self._space(x, output)
-        if len(rows) < 2 * N_FOLDS:
-            return self(x, output, error)
-        scores = np.empty(len(rows))
-        for fold in range(N_FOLDS):
-            out = self._fold == fold
-            if out.any():
-                scores[out] = -self._fit_mixture(rows[~out]).score_samples(rows[out])
-        return scores
+        by_mixture = self._by_mixture(self._space(x, output))
+        return by_mixture[np.arange(len(x)), self._fold]
 
     def __call__(self, x, output, error):
-        log_joint = self._log_joint(self._space(x, output))
-        return -logsumexp(log_joint, axis=1)
+        return self._by_mixture(self._space(x, output)).mean(1)
 
-    def _log_joint(self, rows):
-        """Log of weight times density of each component, row by row without matrix products.
-
-        scikit-learn's expanded square is faster, but it rounds differently for one row than for
-        many, and it cancels for rows far out, which are those that matter here.
-        """
-        mixture = self.mixture_
-        log_joint = np.empty((len(rows), mixture.n_components))
-        for k, (mean, precision) in enumerate(
-            zip(mixture.means_, mixture.precisions_, strict=True)
-        ):
-            deviation = rows - mean
-            distance = np.einsum("nd,nd,d->n", deviation, deviation, precision)
-            log_norm = np.log(precision / (2 * np.pi)).sum()
-            log_joint[:, k] = np.log(mixture.weights_[k]) + 0.5 * (log_norm - distance)
-        return log_joint
+    def _by_mixture(self, rows):
+        joint = (_log_joint(mixture, rows) for mixture in self.mixtures_)
+        return -np.stack([logsumexp(log_joint, axis=1) for log_joint in joint], 1)
 
     def error_map(self, x, output, error):
         """Half the squared deviation from the components, weighted by responsibility."""
         rows = self._space(x, output)
-        share = softmax(self._log_joint(rows), axis=1)
-        per_column = np.zeros_like(rows)
-        components = zip(share.T, self.mixture_.means_, self.mixture_.precisions_, strict=True)
-        for weight, mean, precision in components:
-            per_column += 0.5 * weight[:, None] * (rows - mean) ** 2 * precision
-        return self._per_feature(per_column, x)
+        residual = rows[:, -x.shape[1] :]
+        total = np.zeros_like(residual)
+        for mixture in self.mixtures_:
+            share = softmax(_log_joint(mixture, rows), axis=1)
+            components = zip(share.T, mixture.means_, mixture.precisions_, strict=True)
+            for weight, mean, precision in components:
+                deviation = residual - mean[-x.shape[1] :]
+                total += weight[:, None] * deviation**2 * precision[-x.shape[1] :]
+        return 0.5 * total / len(self.mixtures_)
 
 
-class Neighbors(_FeatureSpace):
-    """Mean distance to the nearest trusted rows in [x, latent, residual].
+def _fit_mixture(rows, random_state):
+    mixture = GaussianMixture(
+        max(1, min(MAX_COMPONENTS, len(rows) // ROWS_PER_COMPONENT)),
+        covariance_type="diag",
+        reg_covar=1e-2,
+        max_iter=40,
+        random_state=random_state,
+    )
+    with warnings.catch_warnings():
+        # A bounded number of iterations is meant, and duplicate rows leave fewer clusters.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(rows)
+
+
+def _log_joint(mixture, rows):
+    """Log of weight times density of each component, row by row without matrix products.
+
+    scikit-learn's expanded square is faster, but it rounds differently for one row than for many,
+    and it cancels for rows far out, which are those that matter here.
+    """
+    precision = mixture.precisions_
+    log_norm = np.log(mixture.weights_) + 0.5 * np.log(precision / (2 * np.pi)).sum(1)
+    log_joint = np.empty((len(rows), len(precision)))
+    step = max(1, CHUNK_VALUES // precision.size)
+    for start in range(0, len(rows), step):
+        deviation = rows[start : start + step, None] - mixture.means_
+        distance = np.einsum("nkd,nkd,kd->nk", deviation, deviation, precision)
+        log_joint[start : start + step] = log_norm - 0.5 * distance
+    return log_joint
+
+
+class Neighbors(_LatentResidualSpace):
+    """Mean distance to the 10 nearest trusted rows in [latent, residual].
 
     A trusted row that coincides with the scored one counts as that row itself and is passed over,
     once: so the rows of the training are scored as if they had not been in it.
     """
 
-    def __init__(self, n_neighbors=5):
-        self.n_neighbors = n_neighbors
-
     def fit(self, x, output, error, autoencoder, random_state):
-        reference = self._fit_space(x, output)
-        self.n_neighbors_ = min(self.n_neighbors, len(reference) - 1)
-        self.index_ = NearestNeighbors(n_neighbors=self.n_neighbors_ + 1, algorithm="brute")
-        self.reference_ = reference
-        self.index_.fit(reference)
+        self.reference_ = self._fit_space(x, output)
+        n_nearest = min(N_NEIGHBORS, len(self.reference_) - 1) + 1
+        self.index_ = NearestNeighbors(n_neighbors=n_nearest, algorithm="brute")
+        self.index_.fit(self.reference_)
         return self
 
     def _differences(self, rows):
         """Differences to the nearest references, (n, k, columns), and distances, (n, k)."""
         nearest = self.index_.kneighbors(rows, return_distance=False)
-        # The fast search rounds by batch; distances taken anew do not, and equal rows give 0.
+        # The fast search rounds by batch; distances taken anew do not.
         differences = rows[:, None] - self.reference_[nearest]
         distances = np.sqrt(np.square(differences).sum(-1))
         order = np.argsort(distances, axis=1, kind="stable")
@@ -323,10 +325,10 @@ class Neighbors(_FeatureSpace):
         return self._differences(self._space(x, output))[1].mean(1)
 
     def error_map(self, x, output, error):
-        """Share of each feature in the mean distance."""
+        """Share of each feature's residual in the mean distance."""
         differences, distances = self._differences(self._space(x, output))
         shares = differences**2 / np.maximum(distances, 1e-12)[..., None]
-        return self._per_feature(shares.mean(1), x)
+        return shares.mean(1)[:, -x.shape[1] :]
 
 
 class Combined(Score):

@@ -138,18 +138,18 @@ class F1(BaseEstimator):
             raise ValueError("threshold='f1' needs labels y; without labels use 'percentile'.")
         scores = _checked_scores(scores)
         check_consistent_length(scores, y)
-        is_anomaly = anomaly_labels(y)
-        if is_anomaly.all() or not is_anomaly.any():
-            found = "anomalies" if is_anomaly.any() else "normal samples"
+        values = np.unique(y)
+        if len(values) < 2:  # undefined, whichever class it is
             warnings.warn(
-                f"F1 needs both classes, but y holds only {found}: the threshold is percentile "
-                f"{self.fallback_percentile:g} of the scores instead.",
+                f"F1 needs both classes, but y holds only {values.tolist()}: the threshold is "
+                f"percentile {self.fallback_percentile:g} of the scores instead.",
                 UserWarning,
                 stacklevel=2,
             )
             self.threshold_ = float(np.percentile(scores, self.fallback_percentile))
             self.f1_ = float("nan")
             return self
+        is_anomaly = anomaly_labels(y)
         order = np.argsort(-scores, kind="stable")
         ordered = scores[order]
         # Cutting after position i flags i + 1 scores; equal scores cannot be cut apart.
@@ -254,6 +254,13 @@ class Conformal(BaseEstimator):
         return (1 + n_above) / (n + 1)
 
 
+def is_conformal(threshold):
+    """Whether ``threshold`` promises a rate, which only rows that were held out can keep."""
+    return isinstance(threshold, Conformal) or (
+        isinstance(threshold, str) and threshold == "conformal"
+    )
+
+
 def fit_threshold(threshold, scores, y, percentile):
     """Make, fit and return the threshold estimator that ``threshold`` names or is.
 
@@ -274,9 +281,10 @@ def fit_threshold(threshold, scores, y, percentile):
     Raises
     ------
     ValueError
-        If the estimator leaves neither ``threshold_`` nor ``labels_``.
+        If ``threshold`` is none of these, or an estimator that leaves neither ``threshold_`` nor
+        ``labels_``.
     """
-    if isinstance(threshold, Real):
+    if isinstance(threshold, Real) and not isinstance(threshold, bool):
         return Fixed(threshold).fit(scores)
     if threshold == "percentile":
         return Percentile(percentile).fit(scores)
@@ -284,6 +292,11 @@ def fit_threshold(threshold, scores, y, percentile):
         return F1(percentile).fit(scores, y)
     if threshold == "conformal":
         return Conformal(round(1 - percentile / 100, 9)).fit(scores, y)
+    if not hasattr(threshold, "fit"):
+        raise ValueError(
+            f"threshold={threshold!r} is none of 'percentile', 'f1', 'conformal', a number, or an "
+            "estimator with fit(scores, y=None)."
+        )
     fitted = clone(threshold, safe=False).fit(scores, y)
     if hasattr(fitted, "threshold_"):
         return fitted

@@ -88,8 +88,8 @@ def test_f1_highest_of_equals_wins_and_stands_midway():
     fitted = F1().fit([9.0, 5.0, 4.0, 3.0, 1.0], [1, 0, 0, 1, 0])
     assert fitted.f1_ == pytest.approx(2 / 3)
     assert fitted.threshold_ == 7.0
-    high = np.nextafter(1.0, 2.0)
-    assert 1.0 <= F1().fit([1.0, high], [0, 1]).threshold_ < high
+    low, high = 1 + 2.0**-52, 1 + 2.0**-51  # neighbours, and half way rounds up
+    assert F1().fit([low, high], [0, 1]).threshold_ == low
 
 
 @pytest.mark.parametrize("value", [False, True, 0, -1, 1], ids=repr)

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.metrics import ranking_labels
-from skvae.thresholds import Conformal, fit_threshold
+from skvae.thresholds import Conformal, fit_threshold, is_conformal
 
 _NEEDS_HELD_OUT = (
     "{} needs scores of rows that were not trained on: fit with calibration_fraction=0.2, or call "
@@ -158,7 +158,7 @@ class DecisionMixin:
         if X is None:
             if y is not None:
                 raise ValueError("set_threshold got y without X.")
-            if threshold == "conformal" and not self.calibration_is_held_out_:
+            if is_conformal(threshold) and not self.calibration_is_held_out_:
                 raise ValueError(_NEEDS_HELD_OUT.format("threshold='conformal'"))
             scores = self.calibration_scores_
         else:

@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
+    column_or_1d,
     validate_data,
 )
 
@@ -33,10 +34,13 @@ from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import Output
 from skvae.scores import BLOCK_ROWS, SCORES, make_score, padded
+from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
+# A percentile of so many training scores is sure to a third of a percentage point.
+MAX_THRESHOLD_ROWS = 20_000
 
 
 class BaseDetector(
@@ -103,8 +107,9 @@ class BaseDetector(
         self._check_parameters_agree(score)
         X = self._validate_fit(X)
         y = self._validate_labels(X, y)
+        is_normal = self._normal_rows(X, y)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        train, held_out = self._split(len(X), y, np.random.RandomState(seed))
+        train, held_out = self._split(is_normal, np.random.RandomState(seed))
         scaler = self._fit_scaler(X[train])
         device = resolve_device(self.device)
         net = self._train(X[train], scaler, device, seed)
@@ -115,10 +120,15 @@ class BaseDetector(
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = _history_table(net.history)
         self.score_ = self._fit_score(score, X[train], seed)
-        self._fit_threshold(X, y, train, held_out)
+        self._fit_threshold(X, y, is_normal, held_out, np.random.RandomState(seed))
         return self
 
     def _check_parameters_agree(self, score):
+        if is_conformal(self.threshold) and self.calibration_fraction == 0:
+            raise ValueError(
+                "A conformal threshold needs rows that are held out of the training, but "
+                "calibration_fraction=0; None holds out 20 %."
+            )
         if self.max_steps is None and self.max_epochs is None:
             raise ValueError("max_steps and max_epochs are both None: training would never end.")
         if score.needs_posterior and not self._variational:
@@ -133,7 +143,7 @@ class BaseDetector(
         return X
 
     def _validate_labels(self, X, y):
-        """Labels as booleans where a parameter asks for them, else None."""
+        """``y`` where a parameter reads it, else None."""
         needs = {
             "threshold='f1'": self.threshold == "f1",
             "train_on='normal'": self.train_on == "normal",
@@ -141,25 +151,34 @@ class BaseDetector(
         asking = " and ".join(name for name, asks in needs.items() if asks)
         if y is None and asking:
             raise ValueError(f"{asking} needs labels: fit(X, y) with y, got y=None.")
-        own_threshold = hasattr(self.threshold, "fit")
-        if y is None or not (asking or own_threshold):
+        if y is None or not (asking or self._threshold_reads_labels):
             return None
         check_consistent_length(X, y)
-        is_anomaly = anomaly_labels(y)
-        if self.train_on == "normal" and is_anomaly.all():
-            raise ValueError("train_on='normal' needs normal samples, but y holds only anomalies.")
-        return is_anomaly
+        return column_or_1d(y)
 
-    def _split(self, n_rows, is_anomaly, rng):
+    @property
+    def _threshold_reads_labels(self):
+        return self.threshold == "f1" or hasattr(self.threshold, "fit")
+
+    def _normal_rows(self, X, y):
+        """Mask of the rows that may be trained on."""
+        if self.train_on == "all":
+            return np.ones(len(X), dtype=bool)
+        is_anomaly = anomaly_labels(y)
+        if is_anomaly.all():
+            raise ValueError("train_on='normal' needs normal samples, but y holds only anomalies.")
+        return ~is_anomaly
+
+    def _split(self, is_normal, rng):
         """Indices to train on and to hold out for the threshold."""
+        n_rows = len(is_normal)
         fraction = self.calibration_fraction
         if fraction is None:
-            fraction = 0.2 if self.threshold == "conformal" else 0.0
+            fraction = 0.2 if is_conformal(self.threshold) else 0.0
         order = rng.permutation(n_rows) if fraction else np.arange(n_rows)
         n_held_out = math.ceil(fraction * n_rows)
         train, held_out = order[n_held_out:], order[:n_held_out]
-        if self.train_on == "normal":
-            train = train[~is_anomaly[train]]
+        train = train[is_normal[train]]
         if len(train) < 2:
             raise ValueError(
                 f"{len(train)} of {n_rows} rows are left to train on after "
@@ -215,8 +234,13 @@ class BaseDetector(
 
     @property
     def _trim(self):
-        """Share of the rows that is not trusted: twice the expected anomalies, half at most."""
+        """Share of a batch without gradient: twice the expected anomalies, half at most."""
         return min(2 * self.contamination, 0.5)
+
+    @property
+    def _distrust(self):
+        """Share of the rows that no score is fitted on: a margin wider, half at most."""
+        return min(3 * self.contamination, 0.5)
 
     def _fit_score(self, score, X, seed):
         reference = X[self._trusted_rows(X, np.random.RandomState(seed))]
@@ -230,9 +254,9 @@ class BaseDetector(
     def _trusted_rows(self, X, rng):
         """Indices of the rows of smallest loss, the share that contamination leaves, sampled."""
         rows = np.arange(len(X))
-        if self._trim:
+        if self._distrust:
             loss = self._by_block(self._loss, X)
-            n_trusted = max(2, math.ceil(len(X) * (1 - self._trim)))
+            n_trusted = max(2, math.ceil(len(X) * (1 - self._distrust)))
             rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
         if len(rows) > MAX_REFERENCE_ROWS:
             rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
@@ -242,15 +266,15 @@ class BaseDetector(
         loss = error.sum(1)
         return loss if output.penalty is None else loss + self.beta * output.penalty
 
-    def _fit_threshold(self, X, is_anomaly, train, held_out):
+    def _fit_threshold(self, X, y, is_normal, held_out, rng):
         rows = held_out if len(held_out) else np.arange(len(X))
-        reads_labels = self.threshold == "f1" or hasattr(self.threshold, "fit")
-        if self.train_on == "normal" and not reads_labels:
-            # A percentile is a rate of false alarms: that of normal rows.
-            rows = rows[~is_anomaly[rows]] if len(held_out) else train
+        if not self._threshold_reads_labels:
+            rows = rows[is_normal[rows]]  # a percentile is a rate of false alarms
+            if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
+                rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
         self.calibration_scores_ = self._anomaly_scores(X[rows])
         self.calibration_is_held_out_ = len(held_out) > 0
-        y = is_anomaly[rows] if reads_labels and is_anomaly is not None else None
+        y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, self.calibration_scores_, y, self.percentile)
 
     # -- scoring ----------------------------------------------------------------------------

@@ -36,6 +36,136 @@ DEFAULT_SCORE = ("density", "neighbors")
 
 
 class AEDetector(_TabularDetector):
+    """Autoencoder for tables: `VAEDetector` without a prior on the latents.
+
+    The default in three sentences: columns are standardised, and a small network with a learned
+    error scale for each column is trained for 600 batches, leaving out of each batch twice the
+    share of anomalies that ``contamination`` expects. A row is then described by its latents and
+    its residuals, and its score is the mean of two z-scores: how thin a Gaussian mixture over
+    trusted rows is there, and how far the 10 nearest trusted rows are. The share ``contamination``
+    of the training rows with the highest scores is flagged.
+
+    Parameters
+    ----------
+    latent_dim : int, default=8
+        Number of latents; at most the number of features is used, see ``latent_dim_``.
+    hidden_layer_sizes : int or sequence of int, default=(64, 32)
+        Widths of the encoder's hidden layers; the decoder has them in reverse. ``()`` is linear.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
+            "identity"}, default="relu"
+        Of the hidden layers.
+    output_activation : str or None, default=None
+        Of the output, a name as in ``activation``. None takes the one that belongs to the
+        likelihood: "sigmoid" for "bernoulli", else "identity".
+    likelihood : {"gaussian", "mse", "laplace", "bernoulli"}, default="gaussian"
+        How an error counts. "gaussian" and "laplace" learn a scale for each feature; "mse" is the
+        plain squared error; "bernoulli" is the cross-entropy for values in [0, 1].
+    scaler : {"standard", "minmax"}, transformer or None, default="standard"
+        What is done to the columns first. A transformer must keep their number; None where the
+        data are scaled already, as in a Pipeline.
+    contamination : float, default=0.1
+        Expected share of anomalies in the training data, in [0, 0.5]; 0 = clean. Twice that share
+        of each batch, the rows of largest loss, gets no gradient; three times that share of the
+        training rows, those of largest loss, is not trusted, and scores such as "density" are
+        fitted on the others; and, unless ``percentile`` is given, that share of the training rows
+        is flagged.
+    score : str, callable, or list of them, default=("density", "neighbors")
+        What makes an anomaly score of a row x, its reconstruction x_hat and its latents:
+
+        - "reconstruction": squared error, summed over the features;
+        - "standardized": the same in units of each feature's residual variance;
+        - "mahalanobis": squared Mahalanobis distance of the residual;
+        - "latent": squared distance of the latents from their mean, in their variances;
+        - "density": negative log-density of a Gaussian mixture over [latents, residual];
+        - "neighbors": mean distance to the 10 nearest trusted rows in the same space;
+        - a function of ``(x, output, error)``, see `skvae.scores`.
+
+        Several are averaged as z-scores, calibrated on rows held out of the fit of each.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
+        of the rows unless ``calibration_fraction`` says otherwise. An estimator has
+        ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 where the
+        contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
+        training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
+        "conformal" and 0 else.
+    train_on : {"all", "normal"}, default="all"
+        Whether rows that ``y`` calls anomalies are trained on.
+    max_steps : int or None, default=600
+        Number of batches after which training ends, whatever the number of rows.
+    max_epochs : int or None, default=None
+        Passes through the rows after which training ends, if that comes first.
+    batch_size : int, default=64
+    lr : float, default=0.003
+        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
+        ``LRScheduler`` among the callbacks takes the place of that schedule.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
+        not improved for ``patience`` epochs; the best weights are restored, in memory.
+    validation_fraction : float, default=0.1
+    patience : int, default=5
+        In epochs.
+    callbacks : list of skorch callbacks, default=None
+        One that listens to batches or gradients makes training use skorch's slower loop.
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    random_state : int, RandomState instance or None, default=None
+        With an int the same data give the same bits on one machine's CPU.
+    warm_start : bool, default=False
+        Whether another ``fit`` goes on from the weights and the scaler of the last.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+
+    Attributes
+    ----------
+    threshold_, offset_ : float
+        A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on.
+    history_ : DataFrame
+        A row an epoch: epoch, loss, reconstruction, valid_loss (with early stopping) and
+        duration in seconds. Losses are in nats a row ("mse": in squared units).
+    latent_dim_ : int
+        Number of latents used.
+    n_steps_ : int
+        Number of batches trained on.
+    net_ : skorch.NeuralNet
+        Its ``module_`` holds the network and the likelihood.
+    scaler_ : fitted transformer or None
+    score_ : fitted score
+    thresholder_ : fitted threshold estimator
+    device_ : torch.device
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only for input with column names that are strings.
+
+    See Also
+    --------
+    VAEDetector : With a prior, scores of the posterior, and a weight ``beta`` between the two.
+
+    References
+    ----------
+    Hawkins, He, Williams, Baxter (2002), Outlier detection using replicator neural networks,
+    DaWaK.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import AEDetector
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.randn(500, 2) @ rng.randn(2, 6) + 0.1 * rng.randn(500, 6)
+    >>> detector = AEDetector(contamination=0.01, max_steps=200, random_state=0).fit(X)
+    >>> X_new = X[:3].copy()
+    >>> X_new[2, 4] += 3
+    >>> detector.predict(X_new)
+    array([ 1,  1, -1])
+    """
+
     _variational = False
 
     def __init__(
@@ -95,6 +225,147 @@ class AEDetector(_TabularDetector):
 
 
 class VAEDetector(_TabularDetector):
+    """Variational autoencoder for tables.
+
+    The default in three sentences: columns are standardised, and a small network with a learned
+    error scale for each column is trained for 600 batches, leaving out of each batch twice the
+    share of anomalies that ``contamination`` expects. A row is then described by its latents and
+    its residuals, and its score is the mean of two z-scores: how thin a Gaussian mixture over
+    trusted rows is there, and how far the 10 nearest trusted rows are. The share ``contamination``
+    of the training rows with the highest scores is flagged.
+
+    Parameters
+    ----------
+    latent_dim : int, default=8
+        Number of latents; at most the number of features is used, see ``latent_dim_``.
+    hidden_layer_sizes : int or sequence of int, default=(64, 32)
+        Widths of the encoder's hidden layers; the decoder has them in reverse. ``()`` is linear.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
+            "identity"}, default="relu"
+        Of the hidden layers.
+    output_activation : str or None, default=None
+        Of the output, a name as in ``activation``. None takes the one that belongs to the
+        likelihood: "sigmoid" for "bernoulli", else "identity".
+    beta : float, default=1.0
+        Weight of the KL divergence: the error is summed over features, the KL over latents, and
+        only samples are averaged, so 1 is the evidence lower bound.
+    likelihood : {"gaussian", "mse", "laplace", "bernoulli"}, default="gaussian"
+        How an error counts. "gaussian" and "laplace" learn a scale for each feature; "mse" is the
+        plain squared error; "bernoulli" is the cross-entropy for values in [0, 1].
+    scaler : {"standard", "minmax"}, transformer or None, default="standard"
+        What is done to the columns first. A transformer must keep their number; None where the
+        data are scaled already, as in a Pipeline.
+    contamination : float, default=0.1
+        Expected share of anomalies in the training data, in [0, 0.5]; 0 = clean. Twice that share
+        of each batch, the rows of largest loss, gets no gradient; three times that share of the
+        training rows, those of largest loss, is not trusted, and scores such as "density" are
+        fitted on the others; and, unless ``percentile`` is given, that share of the training rows
+        is flagged.
+    score : str, callable, or list of them, default=("density", "neighbors")
+        What makes an anomaly score of a row x, its reconstruction x_hat and its latents:
+
+        - "reconstruction": squared error, summed over the features;
+        - "standardized": the same in units of each feature's residual variance;
+        - "mahalanobis": squared Mahalanobis distance of the residual;
+        - "elbo": error plus KL divergence, the negative evidence lower bound;
+        - "iwae": the tighter importance-weighted bound, over 6 fixed draws of the posterior;
+        - "reconstruction_probability": mean of -log p(x|z) over 6 fixed draws;
+        - "latent": squared distance of the latents from their mean, in their variances;
+        - "density": negative log-density of a Gaussian mixture over [latents, residual];
+        - "neighbors": mean distance to the 10 nearest trusted rows in the same space;
+        - a function of ``(x, output, error)``, see `skvae.scores`.
+
+        Several are averaged as z-scores, calibrated on rows held out of the fit of each.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
+        of the rows unless ``calibration_fraction`` says otherwise. An estimator has
+        ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 where the
+        contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
+        training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
+        "conformal" and 0 else.
+    train_on : {"all", "normal"}, default="all"
+        Whether rows that ``y`` calls anomalies are trained on.
+    max_steps : int or None, default=600
+        Number of batches after which training ends, whatever the number of rows.
+    max_epochs : int or None, default=None
+        Passes through the rows after which training ends, if that comes first.
+    batch_size : int, default=64
+    lr : float, default=0.003
+        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
+        ``LRScheduler`` among the callbacks takes the place of that schedule.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
+        not improved for ``patience`` epochs; the best weights are restored, in memory.
+    validation_fraction : float, default=0.1
+    patience : int, default=5
+        In epochs.
+    callbacks : list of skorch callbacks, default=None
+        One that listens to batches or gradients makes training use skorch's slower loop.
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    random_state : int, RandomState instance or None, default=None
+        With an int the same data give the same bits on one machine's CPU.
+    warm_start : bool, default=False
+        Whether another ``fit`` goes on from the weights and the scaler of the last.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+
+    Attributes
+    ----------
+    threshold_, offset_ : float
+        A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on.
+    history_ : DataFrame
+        A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
+        duration in seconds. Losses are in nats a row ("mse": in squared units).
+    latent_dim_ : int
+        Number of latents used.
+    n_steps_ : int
+        Number of batches trained on.
+    net_ : skorch.NeuralNet
+        Its ``module_`` holds the network and the likelihood.
+    scaler_ : fitted transformer or None
+    score_ : fitted score
+    thresholder_ : fitted threshold estimator
+    device_ : torch.device
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only for input with column names that are strings.
+
+    See Also
+    --------
+    AEDetector : The same without a prior.
+    sklearn.ensemble.IsolationForest : Strong on contaminated tables, and fast.
+
+    References
+    ----------
+    Kingma, Welling (2014), Auto-encoding variational Bayes, arXiv:1312.6114.
+    An, Cho (2015), Variational autoencoder based anomaly detection using reconstruction
+    probability, SNU Data Mining Center.
+    Higgins et al. (2017), beta-VAE, ICLR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import VAEDetector
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.randn(500, 2) @ rng.randn(2, 6) + 0.1 * rng.randn(500, 6)
+    >>> detector = VAEDetector(contamination=0.01, max_steps=200, random_state=0).fit(X)
+    >>> X_new = X[:3].copy()
+    >>> X_new[2, 4] += 3
+    >>> detector.predict(X_new)
+    array([ 1,  1, -1])
+    >>> int(detector.error_map(X_new)[2].argmax())
+    4
+    """
+
     _variational = True
     _parameter_constraints: dict = {
         **_TabularDetector._parameter_constraints,
