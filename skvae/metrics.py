@@ -63,8 +63,8 @@ def anomaly_labels(y):
     )
 
 
-def ranking_labels(y, what):
-    """Labels for a metric of ranking, or None, with a warning, where ``y`` holds one value.
+def two_class_labels(y, what):
+    """Labels for a metric of two classes, or None, with a warning, where ``y`` holds one value.
 
     One value leaves such a metric undefined in either convention, so none needs to be told.
     """
@@ -101,7 +101,7 @@ def roc_auc(estimator, X, y):
     >>> from skvae import VAEDetector, metrics
     >>> search = GridSearchCV(VAEDetector(), {"beta": [0.1, 1]}, scoring=metrics.roc_auc)
     """
-    is_anomaly = ranking_labels(y, "roc_auc")
+    is_anomaly = two_class_labels(y, "roc_auc")
     if is_anomaly is None:
         return float("nan")
     return float(roc_auc_score(is_anomaly, -estimator.score_samples(X)))
@@ -118,7 +118,7 @@ def average_precision(estimator, X, y):
     >>> from skvae import VAEDetector, metrics
     >>> search = GridSearchCV(VAEDetector(), {"beta": [0.1]}, scoring=metrics.average_precision)
     """
-    is_anomaly = ranking_labels(y, "average_precision")
+    is_anomaly = two_class_labels(y, "average_precision")
     if is_anomaly is None:
         return float("nan")
     return float(average_precision_score(is_anomaly, -estimator.score_samples(X)))
@@ -132,7 +132,7 @@ def f1(estimator, X, y):
     Returns
     -------
     f1 : float
-        In [0, 1]; 0 where no anomaly was found.
+        In [0, 1]; 0 where no anomaly was found; nan, with a warning, where ``y`` holds one class.
 
     Examples
     --------
@@ -140,4 +140,7 @@ def f1(estimator, X, y):
     >>> from skvae import VAEDetector, metrics
     >>> search = GridSearchCV(VAEDetector(), {"percentile": [90, 95]}, scoring=metrics.f1)
     """
-    return float(f1_score(anomaly_labels(y), estimator.predict(X) == -1, zero_division=0.0))
+    is_anomaly = two_class_labels(y, "f1")
+    if is_anomaly is None:
+        return float("nan")
+    return float(f1_score(is_anomaly, estimator.predict(X) == -1, zero_division=0.0))

@@ -297,7 +297,12 @@ def fit_threshold(threshold, scores, y, percentile):
             f"threshold={threshold!r} is none of 'percentile', 'f1', 'conformal', a number, or an "
             "estimator with fit(scores, y=None)."
         )
-    fitted = clone(threshold, safe=False).fit(scores, y)
+    # PyThresh seeds the global generator in its constructors, which clone calls.
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        fitted = clone(threshold, safe=False).fit(scores, y)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
     if hasattr(fitted, "threshold_"):
         return fitted
     if getattr(fitted, "labels_", None) is None:

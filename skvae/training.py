@@ -47,7 +47,8 @@ def loss_parts(output, error, beta, trim=0.0):
     reconstruction, kl = error.sum(-1), output.penalty
     if trim:
         loss = reconstruction.detach() if kl is None else (reconstruction + beta * kl).detach()
-        n_kept = max(1, math.ceil(loss.shape[1] * (1 - trim)))
+        # Rounded first: 50 * (1 - 0.42) is 29.000000000000004 to a computer.
+        n_kept = max(1, math.ceil(round(loss.shape[1] * (1 - trim), 9)))
         kept = loss.topk(n_kept, dim=1, largest=False, sorted=False).indices
         reconstruction = reconstruction.gather(1, kept)
         kl = None if kl is None else kl.gather(1, kept)
@@ -98,20 +99,24 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
-        if not training:
-            self._record_loss("valid_loss", *self._validation_loss(iterator))
-            return
+        if training:
+            self._run_training_epoch(iterator, step_fn, **fit_params)
+        else:
+            self._record_loss("valid_loss", self._validation_loss(iterator))
+
+    def _run_training_epoch(self, iterator, step_fn, **fit_params):
         self._totals = torch.zeros(2, device=self.device)
         n_rows = min(len(iterator), self.steps_left * self.batch_size)
         if self._listens_to_batches:
             pairs = ((x, None) for x in self._batches(iterator))
-            super().run_single_epoch(pairs, training, prefix, step_fn, **fit_params)
-            self.history[-1].pop("batches", None)
+            super().run_single_epoch(pairs, True, "train", step_fn, **fit_params)
+            del self.history[-1]["batches"][:-1]
         else:
             for x in self._batches(iterator):
                 self.optimizer_.zero_grad()
                 self.get_loss(self.infer(x), None, x, training=True).backward()
                 self.optimizer_.step()
+            self.history.new_batch()  # skorch's checkpoints look for one
         reconstruction, kl = (self._totals / n_rows).tolist()
         self._record_loss("train_loss", reconstruction + self.beta * kl)
         self.history.record("reconstruction", reconstruction)
@@ -152,15 +157,11 @@ class AutoencoderNet(NeuralNet):
     def _validation_loss(self, X, block=1024):
         """Loss of the held-out rows at the posterior mean, so that epochs can be compared."""
         total = sum(self.get_loss(self.infer(x), None, x).item() * len(x) for x in X.split(block))
-        return (total / len(X),)
+        return total / len(X)
 
     def _record_loss(self, name, value):
         if not math.isfinite(value):
-            epoch = self.history[-1, "epoch"]
-            raise FloatingPointError(
-                f"The loss became {value} in epoch {epoch}. Lower lr (now {self.lr}), or scale the "
-                "data: scaler='standard' brings every column to unit variance."
-            )
+            raise _not_finite("loss", value, self.history[-1, "epoch"], self.lr)
         best = min((row[name] for row in self.history[:-1]), default=math.inf)
         self.history.record(name, value)
         self.history.record(f"{name}_best", value < best)
@@ -172,7 +173,7 @@ def _listens_to_batches(callback):
 
 
 def _warm_up_and_cosine(optimizer, n_steps):
-    """Linear warm-up, then a cosine down to 1 % of the learning rate at the last step."""
+    """Factor of the learning rate: a linear warm-up, then a cosine that ends at 1 %."""
     warm_up = min(WARM_UP_STEPS, n_steps // 10)
 
     def factor(step):
@@ -252,7 +253,23 @@ def fit_autoencoder(
     )
     if X_valid is not None:
         net.train_split = predefined_split(Dataset(X_valid))
-    return net.fit(X, None)
+    net.fit(X, None)
+    if not net.history or "dur" not in net.history[-1]:
+        # skorch takes any interrupt for the end of training, because its EarlyStopping raises one;
+        # but that one comes when an epoch is complete.
+        raise KeyboardInterrupt
+    # The last step comes after the last loss that was recorded.
+    last = net._validation_loss(X[:1024].to(device))
+    if not math.isfinite(last):
+        raise _not_finite("loss", last, net.history[-1, "epoch"], lr)
+    return net
+
+
+def _not_finite(what, value, epoch, lr):
+    return FloatingPointError(
+        f"The {what} became {value} in epoch {epoch}. Lower lr (now {lr}), or scale the data: "
+        "scaler='standard' brings every column to unit variance."
+    )
 
 
 def _silent(*args):

@@ -136,7 +136,9 @@ def test_f1_where_nothing_is_found(data):
     X, is_anomaly = data
     silent = detector(threshold=1e9).fit(X)
     assert metrics.f1(silent, X, is_anomaly) == 0.0
-    assert metrics.f1(silent, X, np.zeros(len(X))) == 0.0
+    for one_class in (np.zeros(len(X)), np.ones(len(X))):
+        with pytest.warns(UndefinedMetricWarning, match="f1 needs both classes"):
+            assert np.isnan(metrics.f1(silent, X, one_class))
 
 
 @pytest.mark.parametrize("scorer", SCORERS, ids=lambda f: f.__name__)

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.metrics import ranking_labels
+from skvae.metrics import two_class_labels
 from skvae.thresholds import Conformal, fit_threshold, is_conformal
 
 _NEEDS_HELD_OUT = (
@@ -111,7 +111,7 @@ class DecisionMixin:
         if y is None:
             return float(scores.mean())
         try:
-            is_anomaly = ranking_labels(y, "score(X, y)")
+            is_anomaly = two_class_labels(y, "score(X, y)")
         except ValueError as error:
             warnings.warn(
                 f"{error} score(X, y) ignores them and returns the mean score.",
@@ -128,6 +128,7 @@ class DecisionMixin:
             percentile = 100 * (1 - self.contamination) if self.contamination else 95.0
         self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
         self.offset_ = -float(self.thresholder_.threshold_)
+        self.calibration_scores_, self._calibration_y = scores, y
 
     def set_threshold(self, threshold, X=None, y=None, *, percentile=None):
         """Change the threshold of a fitted detector without training again.
@@ -138,7 +139,8 @@ class DecisionMixin:
             As the constructor's.
         X : array-like of shape (n_samples, n_features), default=None
             Rows to fit the threshold on, best such that were not trained on. None takes the
-            scores that the last threshold was fitted on, ``calibration_scores_``.
+            scores that the last threshold was fitted on, ``calibration_scores_``, and the labels
+            that it read.
         y : array-like of shape (n_samples,), default=None
             Labels of ``X``: needed by "f1"; "conformal" then keeps the normal rows only.
         percentile : float, default=None
@@ -160,14 +162,14 @@ class DecisionMixin:
                 raise ValueError("set_threshold got y without X.")
             if is_conformal(threshold) and not self.calibration_is_held_out_:
                 raise ValueError(_NEEDS_HELD_OUT.format("threshold='conformal'"))
-            scores = self.calibration_scores_
+            scores, y = self.calibration_scores_, self._calibration_y
         else:
             scores = self.anomaly_score(X)
         if percentile is None:
             percentile = self.percentile
         self._use_threshold(threshold, scores, y, percentile)
         if X is not None:
-            self.calibration_scores_, self.calibration_is_held_out_ = scores, True
+            self.calibration_is_held_out_ = True
         return self
 
     @property
@@ -197,10 +199,8 @@ class DecisionMixin:
         check_is_fitted(self)
         if not self.calibration_is_held_out_:
             raise ValueError(_NEEDS_HELD_OUT.format("p_values"))
-        calibration = self.thresholder_
-        if not isinstance(calibration, Conformal):
-            # Any alpha will do: p-values do not depend on it.
-            calibration = Conformal(0.5).fit(self.calibration_scores_)
+        # Any alpha will do: p-values do not depend on it.
+        calibration = Conformal(0.5).fit(self.calibration_scores_, self._calibration_y)
         return calibration.p_values(self.anomaly_score(X))
 
     # The parameter ``score``, which the method of that name hides.

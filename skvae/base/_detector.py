@@ -5,6 +5,7 @@ decision. Public methods validate; their private twins take rows that are valida
 """
 
 import math
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
@@ -27,6 +28,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from threadpoolctl import threadpool_limits
 
 from skvae.base._decisions import DecisionMixin
 from skvae.base._input import SCALERS, check_magnitude, fit_scaler, resolve_device, scaled
@@ -77,6 +79,9 @@ class BaseDetector(
         "verbose": ["verbose"],
     }
 
+    # Threads of a fit, None = as many as the process has.
+    _n_threads = None
+
     # -- training ---------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -103,6 +108,18 @@ class BaseDetector(
         FloatingPointError
             If the loss stops being finite.
         """
+        before = dict(vars(self))
+        try:
+            with threadpool_limits(self._n_threads):
+                self._fit(X, y)
+        except BaseException:
+            # A fit that fails half way leaves the detector as it was.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit(self, X, y):
         score = make_score(self._score_parameter)
         self._check_parameters_agree(score)
         X = self._validate_fit(X)
@@ -110,18 +127,14 @@ class BaseDetector(
         is_normal = self._normal_rows(X, y)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         train, held_out = self._split(is_normal, np.random.RandomState(seed))
-        scaler = self._fit_scaler(X[train])
-        device = resolve_device(self.device)
-        net = self._train(X[train], scaler, device, seed)
-
-        # Nothing is set before training went well, so a failed fit leaves an earlier one whole.
-        self.scaler_, self.net_, self.device_ = scaler, net, device
-        self.latent_dim_ = self._n_features_out = net.module_.network.latent_dim
-        self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = _history_table(net.history)
+        self.device_ = resolve_device(self.device)
+        self.scaler_ = self._fit_scaler(X[train])
+        self.net_ = self._train(X[train], seed)
+        self.latent_dim_ = self._n_features_out = self.net_.module_.network.latent_dim
+        self.n_steps_ = self.net_.n_steps - self.net_.steps_left
+        self.history_ = _history_table(self.net_.history)
         self.score_ = self._fit_score(score, X[train], seed)
         self._fit_threshold(X, y, is_normal, held_out, np.random.RandomState(seed))
-        return self
 
     def _check_parameters_agree(self, score):
         if is_conformal(self.threshold) and self.calibration_fraction == 0:
@@ -139,6 +152,11 @@ class BaseDetector(
 
     def _validate_fit(self, X):
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if self._goes_on and self._n_features_of_net != X.shape[1]:
+            raise ValueError(
+                f"warm_start=True goes on with a network of {self._n_features_of_net} features, "
+                f"but X has {X.shape[1]}. Use a new detector, or warm_start=False."
+            )
         self._check_magnitude(X, X)
         return X
 
@@ -158,7 +176,8 @@ class BaseDetector(
 
     @property
     def _threshold_reads_labels(self):
-        return self.threshold == "f1" or hasattr(self.threshold, "fit")
+        own = hasattr(self.threshold, "fit") and not is_conformal(self.threshold)
+        return self.threshold == "f1" or own
 
     def _normal_rows(self, X, y):
         """Mask of the rows that may be trained on."""
@@ -187,12 +206,12 @@ class BaseDetector(
         return np.sort(train), np.sort(held_out)
 
     def _fit_scaler(self, X):
-        if self.warm_start and hasattr(self, "scaler_"):
+        if self._goes_on:
             return self.scaler_
         return fit_scaler(self.scaler, X)
 
-    def _train(self, X, scaler, device, seed):
-        x = scaled(X, scaler, device)
+    def _train(self, X, seed):
+        x = scaled(X, self.scaler_, self.device_)
         if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
@@ -218,15 +237,23 @@ class BaseDetector(
             optimizer=self.optimizer,
             patience=self.patience,
             callbacks=self.callbacks,
-            device=device,
+            device=self.device_,
             verbose=self.verbose,
         )
 
     def _initial_autoencoder(self, n_features, generator):
-        if self.warm_start and hasattr(self, "net_"):
-            return self.net_.module_
+        if self._goes_on:
+            return deepcopy(self.net_.module_)
         network = self._build_network(n_features, [generator])
         return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features))
+
+    @property
+    def _n_features_of_net(self):
+        return self.net_.module_.network.n_features
+
+    @property
+    def _goes_on(self):
+        return self.warm_start and hasattr(self, "net_")
 
     def _build_network(self, n_features, generators):
         """The network module of the detector, one member a generator."""
@@ -256,7 +283,7 @@ class BaseDetector(
         rows = np.arange(len(X))
         if self._distrust:
             loss = self._by_block(self._loss, X)
-            n_trusted = max(2, math.ceil(len(X) * (1 - self._distrust)))
+            n_trusted = max(2, math.ceil(round(len(X) * (1 - self._distrust), 9)))
             rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
         if len(rows) > MAX_REFERENCE_ROWS:
             rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
@@ -272,10 +299,10 @@ class BaseDetector(
             rows = rows[is_normal[rows]]  # a percentile is a rate of false alarms
             if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
                 rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
-        self.calibration_scores_ = self._anomaly_scores(X[rows])
-        self.calibration_is_held_out_ = len(held_out) > 0
+        scores = self._anomaly_scores(X[rows])
         y = y[rows] if y is not None and self._threshold_reads_labels else None
-        self._use_threshold(self.threshold, self.calibration_scores_, y, self.percentile)
+        self._use_threshold(self.threshold, scores, y, self.percentile)
+        self.calibration_is_held_out_ = len(held_out) > 0
 
     # -- scoring ----------------------------------------------------------------------------
 

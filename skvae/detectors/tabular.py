@@ -12,6 +12,9 @@ from skvae.networks import ACTIVATIONS, MLPAutoencoder
 class _TabularDetector(BaseDetector):
     """What the detectors for tables share: a fully connected network."""
 
+    # Steps this small are slower on two threads, and slower by far where another process computes.
+    _n_threads = 1
+
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

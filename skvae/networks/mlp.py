@@ -84,6 +84,7 @@ class MLPAutoencoder(nn.Module):
         generators,
     ):
         super().__init__()
+        self.n_features = n_features
         self.latent_dim = latent_dim
         self.n_members = len(generators)
         self.variational = variational
