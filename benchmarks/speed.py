@@ -33,13 +33,7 @@ from skvae import VAEDetector
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLPAutoencoder
 from skvae.studies.report import markdown_table, write_table, write_text
-from skvae.training import (
-    FINAL_LR_FRACTION,
-    WARM_UP_STEPS,
-    Autoencoder,
-    fit_autoencoder,
-    loss_parts,
-)
+from skvae.training import FINAL_LR_FRACTION, WARM_UP_STEPS, Autoencoder, fit_autoencoder
 
 N_FEATURES = 20
 PYOD_EPOCHS = 30
@@ -242,8 +236,8 @@ def bare_loop(module, X, generator, batch_size, n_epochs, lr=3e-3):
             optimizer.param_groups[0]["lr"] = lr * factor
             noise = torch.randn((1, len(x), network.latent_dim), generator=generator)
             optimizer.zero_grad()
-            reconstruction, kl = loss_parts(*module(x, noise), 1.0)
-            loss = reconstruction + kl
+            output, error = module(x, noise)
+            loss = (error.sum() + output.penalty.sum()) / len(x)
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(x)

@@ -44,14 +44,17 @@ def loss_parts(output, error, beta, trim=0.0):
     The error is summed over features and the KL over latents; only samples are averaged. Of each
     batch the share ``trim`` with the largest loss is left out, so it gets no gradient.
     """
+    if not trim:
+        n_rows = error.shape[1]
+        kl = None if output.penalty is None else output.penalty.sum() / n_rows
+        return error.sum() / n_rows, kl
     reconstruction, kl = error.sum(-1), output.penalty
-    if trim:
-        loss = reconstruction.detach() if kl is None else (reconstruction + beta * kl).detach()
-        # Rounded first: 50 * (1 - 0.42) is 29.000000000000004 to a computer.
-        n_kept = max(1, math.ceil(round(loss.shape[1] * (1 - trim), 9)))
-        kept = loss.topk(n_kept, dim=1, largest=False, sorted=False).indices
-        reconstruction = reconstruction.gather(1, kept)
-        kl = None if kl is None else kl.gather(1, kept)
+    loss = reconstruction.detach() if kl is None else (reconstruction + beta * kl).detach()
+    # Rounded first: 50 * (1 - 0.42) is 29.000000000000004 to a computer.
+    n_kept = max(1, math.ceil(round(loss.shape[1] * (1 - trim), 9)))
+    kept = loss.topk(n_kept, dim=1, largest=False, sorted=False).indices
+    reconstruction = reconstruction.gather(1, kept)
+    kl = None if kl is None else kl.gather(1, kept)
     return reconstruction.mean(1).sum(), None if kl is None else kl.mean(1).sum()
 
 
@@ -80,17 +83,14 @@ class AutoencoderNet(NeuralNet):
         callbacks = [callback for _, callback in self.callbacks_]
         self._listens_to_batches = any(map(_listens_to_batches, callbacks))
         self.steps_left = self.n_steps
-        self._schedule = None
-        if not any(isinstance(callback, LRScheduler) for callback in callbacks):
-            self._schedule = _warm_up_and_cosine(self.optimizer_, self.n_steps)
+        self._sets_lr = not any(isinstance(callback, LRScheduler) for callback in callbacks)
         self._bar = tqdm(total=self.n_steps, desc="fit", unit="step", disable=not self.show_bar)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         super().on_train_end(net, X, y, **kwargs)
         self._bar.close()
-        # The schedule cannot be pickled, and gradients would double the size of a pickle.
-        self._schedule = self._bar = None
-        self.optimizer_.zero_grad()
+        self._bar = self._parts = None
+        self.optimizer_.zero_grad()  # gradients would double the size of a pickle
 
     def get_iterator(self, dataset, training=False):
         return dataset.X.to(self.device)
@@ -105,8 +105,7 @@ class AutoencoderNet(NeuralNet):
             self._record_loss("valid_loss", self._validation_loss(iterator))
 
     def _run_training_epoch(self, iterator, step_fn, **fit_params):
-        self._totals = torch.zeros(2, device=self.device)
-        n_rows = min(len(iterator), self.steps_left * self.batch_size)
+        self._parts = []
         if self._listens_to_batches:
             pairs = ((x, None) for x in self._batches(iterator))
             super().run_single_epoch(pairs, True, "train", step_fn, **fit_params)
@@ -117,7 +116,10 @@ class AutoencoderNet(NeuralNet):
                 self.get_loss(self.infer(x), None, x, training=True).backward()
                 self.optimizer_.step()
             self.history.new_batch()  # skorch's checkpoints look for one
-        reconstruction, kl = (self._totals / n_rows).tolist()
+        n_rows = torch.tensor([n for _, n in self._parts], device=self.device)
+        parts = torch.stack([torch.stack(part) for part, _ in self._parts], 1)
+        reconstruction, *kl = (parts @ (n_rows / n_rows.sum())).tolist()
+        kl = kl[0] if kl else 0.0
         self._record_loss("train_loss", reconstruction + self.beta * kl)
         self.history.record("reconstruction", reconstruction)
         if self.module_.network.variational:
@@ -129,11 +131,13 @@ class AutoencoderNet(NeuralNet):
         order = torch.randperm(len(X), generator=self.generator)[:n_rows].to(X.device)
         for part in order.split(self.batch_size * BATCHES_PER_GATHER):
             for x in X[part].split(self.batch_size):
+                if self._sets_lr:
+                    factor = lr_factor(self.n_steps - self.steps_left, self.n_steps)
+                    for group in self.optimizer_.param_groups:
+                        group["lr"] = self.lr * factor
                 yield x
                 self.steps_left -= 1
                 self._bar.update()
-                if self._schedule is not None:
-                    self._schedule.step()
 
     def infer(self, x, **fit_params):
         network = self.module_.network
@@ -145,13 +149,10 @@ class AutoencoderNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         reconstruction, kl = loss_parts(*y_pred, self.beta, self.trim)
+        parts = [reconstruction] if kl is None else [reconstruction, kl]
         if training:
-            self._totals[0] += reconstruction.detach() * len(X)
-        if kl is None:
-            return reconstruction
-        if training:
-            self._totals[1] += kl.detach() * len(X)
-        return reconstruction + self.beta * kl
+            self._parts.append(([part.detach() for part in parts], len(X)))
+        return reconstruction if kl is None else reconstruction + self.beta * kl
 
     @torch.inference_mode()
     def _validation_loss(self, X, block=1024):
@@ -172,17 +173,13 @@ def _listens_to_batches(callback):
     return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
 
 
-def _warm_up_and_cosine(optimizer, n_steps):
+def lr_factor(step, n_steps):
     """Factor of the learning rate: a linear warm-up, then a cosine that ends at 1 %."""
     warm_up = min(WARM_UP_STEPS, n_steps // 10)
-
-    def factor(step):
-        if step < warm_up:
-            return (step + 1) / (warm_up + 1)
-        done = min(1.0, (step - warm_up) / max(1, n_steps - warm_up))
-        return FINAL_LR_FRACTION + (1 - FINAL_LR_FRACTION) * 0.5 * (1 + math.cos(math.pi * done))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    done = (step - warm_up) / (n_steps - warm_up)
+    return FINAL_LR_FRACTION + (1 - FINAL_LR_FRACTION) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def fit_autoencoder(

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from skvae.networks._output import Output
 
 ACTIVATIONS = {
-    "relu": F.relu,
+    "relu": torch.relu,
     "leaky_relu": F.leaky_relu,
     "elu": F.elu,
     "gelu": F.gelu,
@@ -128,5 +128,5 @@ class MLPAutoencoder(nn.Module):
         if not self.variational:
             return Output(self.decode(mean), mean)
         z = mean if noise is None else torch.addcmul(mean, noise, torch.exp(0.5 * log_var))
-        kl = 0.5 * (mean.square() + log_var.exp() - log_var - 1).sum(-1)
+        kl = 0.5 * ((mean.square() + log_var.exp() - log_var).sum(-1) - self.latent_dim)
         return Output(self.decode(z), mean, log_var, kl)
