@@ -9,6 +9,7 @@ signature is a score. Those that learn something of the training rows first are 
 
 import math
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -231,7 +232,7 @@ class Density(_LatentResidualSpace):
         n_folds = N_FOLDS if len(rows) >= 2 * N_FOLDS else 1
         self._fold = np.random.RandomState(random_state).permutation(len(rows)) % n_folds
         self.mixtures_ = [
-            _fit_mixture(rows[self._fold != fold] if n_folds > 1 else rows, random_state)
+            fit_mixture(rows[self._fold != fold] if n_folds > 1 else rows, random_state)
             for fold in range(n_folds)
         ]
         return self
@@ -261,7 +262,8 @@ class Density(_LatentResidualSpace):
         return 0.5 * total / len(self.mixtures_)
 
 
-def _fit_mixture(rows, random_state):
+def fit_mixture(rows, random_state):
+    """Gaussian mixture with diagonal covariances, one component for every 20 rows, 20 at most."""
     mixture = GaussianMixture(
         max(1, min(MAX_COMPONENTS, len(rows) // ROWS_PER_COMPONENT)),
         covariance_type="diag",
@@ -344,7 +346,7 @@ class Combined(Score):
             score.fit(x, output, error, autoencoder, random_state)
             held_out.append(_array(score.held_out(x, output, error)))
         self.means_ = np.array([scores.mean() for scores in held_out])
-        self.scales_ = np.array([scores.std() or 1.0 for scores in held_out])
+        self.scales_ = np.array([_spread(scores) for scores in held_out])
         return self
 
     def __call__(self, x, output, error):
@@ -355,6 +357,12 @@ class Combined(Score):
         """Maps of the scores, added with the weights of the scores."""
         maps = [_array(score.error_map(x, output, error)) for score in self.scores]
         return sum(m / s for m, s in zip(maps, self.scales_, strict=True)) / len(maps)
+
+
+def _spread(scores):
+    """Standard deviation; 1 where nothing but rounding tells the scores apart."""
+    spread = scores.std()
+    return spread if spread > 1e-9 * max(1.0, abs(scores.mean())) else 1.0
 
 
 def _array(values):
@@ -384,4 +392,11 @@ def make_score(score):
         if not score:
             raise ValueError("score is empty; name at least one score.")
         return Combined([make_score(part) for part in score])
+    if isinstance(score, Score):
+        return deepcopy(score)
+    if not callable(score):
+        raise ValueError(
+            f"score={score!r} is none of a name, a function of (x, output, error), a Score, or a "
+            "list of them."
+        )
     return FunctionScore(score)

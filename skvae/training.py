@@ -162,7 +162,7 @@ class AutoencoderNet(NeuralNet):
 
     def _record_loss(self, name, value):
         if not math.isfinite(value):
-            raise _not_finite("loss", value, self.history[-1, "epoch"], self.lr)
+            raise _not_finite(value, self.history[-1, "epoch"], self.lr)
         best = min((row[name] for row in self.history[:-1]), default=math.inf)
         self.history.record(name, value)
         self.history.record(f"{name}_best", value < best)
@@ -258,13 +258,13 @@ def fit_autoencoder(
     # The last step comes after the last loss that was recorded.
     last = net._validation_loss(X[:1024].to(device))
     if not math.isfinite(last):
-        raise _not_finite("loss", last, net.history[-1, "epoch"], lr)
+        raise _not_finite(last, net.history[-1, "epoch"], lr)
     return net
 
 
-def _not_finite(what, value, epoch, lr):
+def _not_finite(loss, epoch, lr):
     return FloatingPointError(
-        f"The {what} became {value} in epoch {epoch}. Lower lr (now {lr}), or scale the data: "
+        f"The loss became {loss} in epoch {epoch}. Lower lr (now {lr}), or scale the data: "
         "scaler='standard' brings every column to unit variance."
     )
 

@@ -11,9 +11,7 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--no-skips", action="store_true", help="fail the run if any test was skipped"
-    )
+    parser.addoption("--no-skips", action="store_true", help="fail the run if any test was skipped")
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, check_param_validation
 
 import skvae
@@ -181,6 +182,12 @@ def test_memmap(make, X, tmp_path):
     assert np.array_equal(make().fit(rows).anomaly_score(rows), make().fit(X).anomaly_score(X))
 
 
+def test_read_only_rows_that_need_no_scaling(make, X):
+    rows = X.astype(np.float32)
+    rows.flags.writeable = False
+    assert np.isfinite(make(scaler=None).fit(rows).anomaly_score(rows)).all()
+
+
 def with_value(X, value):
     X = X.copy()
     X[3, 2] = value
@@ -337,3 +344,128 @@ def test_a_transformer_as_scaler(make, X):
     assert detector.reconstruct(X).shape == X.shape
     with pytest.raises(ValueError, match="makes 2 columns of 7"):
         make(scaler=PCA(2)).fit(X)
+
+
+@pytest.mark.parametrize(
+    "change, params",
+    [
+        ({"latent_dim": 2}, {}),
+        ({"likelihood": "mse"}, {}),
+        ({"hidden_layer_sizes": (4,)}, {}),
+        ({"scaler": None}, {}),
+    ],
+)
+def test_warm_start_does_not_ignore_a_changed_network(make, X, change, params):
+    detector = make(warm_start=True).fit(X)
+    with pytest.raises(ValueError, match="warm_start=True goes on with the network of the last"):
+        detector.set_params(**change).fit(X)
+    with pytest.raises(ValueError, match="'n_features': 6"):
+        make(warm_start=True).fit(X).fit(X[:, :6])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, "red"])
+def test_a_bad_value_is_named_by_its_column(make, X, bad):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=list("abcdefg")).astype(object)
+    frame.loc[3, "d"] = bad
+    with pytest.raises(ValueError, match="column 'd'"):
+        make().fit(frame)
+    detector = make().fit(pd.DataFrame(X, columns=list("abcdefg")))
+    with pytest.raises(ValueError, match="column 'd'"):
+        detector.predict(frame)
+
+
+def test_nullable_dtypes(make, X):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X).astype("Float64")
+    frame.columns = list("abcdefg")
+    y = pd.Series(np.arange(300) >= 290).astype("boolean")
+    assert np.isfinite(make(threshold="f1").fit(frame, y).anomaly_score(frame)).all()
+
+
+def test_early_stopping_on_few_rows(make, X):
+    make(early_stopping=True).fit(X[:3])
+    with pytest.raises(ValueError, match="holds out 2 of 2 rows"):
+        make(early_stopping=True, validation_fraction=0.9).fit(X[:2])
+
+
+def test_nearly_constant_trusted_rows_do_not_explode(make):
+    X = np.zeros((200, 5))
+    X[:5] = np.random.RandomState(0).randn(5, 5)
+    detector = make().fit(X)
+    assert np.abs(detector.anomaly_score(X)).max() < 1e9
+    assert detector.score(X, np.arange(200) < 5) == 1
+
+
+def test_a_score_object_of_ones_own_is_fitted(make, X):
+    from skvae.scores import Density, Score
+
+    class Largest(Score):
+        def fit(self, x, output, error, autoencoder, random_state):
+            self.largest_ = x.max()
+            return self
+
+        def __call__(self, x, output, error):
+            return x.max(1).values / self.largest_
+
+    own = Largest()
+    assert np.isfinite(make(score=own).fit(X).anomaly_score(X)).all()
+    assert not hasattr(own, "largest_"), "the parameter itself is not fitted"
+    np.testing.assert_array_equal(
+        make(score=Density()).fit(X).anomaly_score(X), make(score="density").fit(X).anomaly_score(X)
+    )
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"hidden_layer_sizes": (0,)}, "integers of at least 1"),
+        ({"hidden_layer_sizes": (64.5,)}, "integers of at least 1"),
+        ({"callbacks": ["x"]}, "no skorch callback"),
+        ({"score": ["density", 3]}, "score=3 is none of"),
+        ({"threshold": StandardScaler}, "is a class"),
+        (
+            {"likelihood": "bernoulli", "scaler": "minmax", "output_activation": "relu"},
+            "needs output_activation='sigmoid'",
+        ),
+    ],
+)
+def test_parameters_of_the_wrong_kind(make, X, params, message):
+    with pytest.raises(ValueError, match=message):
+        make(**params).fit(X)
+
+
+def test_concurrent_fits_leave_the_threads_as_they_were(make, X):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import threadpool_info
+
+    def limits():
+        return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+
+    before = limits()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda steps: make(max_steps=steps).fit(X), [20, 200]))
+    assert limits() == before
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(make, X):
+    before = torch.get_num_threads()
+    try:
+        scores = []
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            scores.append(make().fit(X).anomaly_score(X))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*scores)
+
+
+def test_grid_search_in_parallel(make, X):
+    from sklearn.model_selection import GridSearchCV
+
+    y = np.where(np.arange(300) % 10, 1, -1)
+    grid = {"latent_dim": [1, 2]}
+    lone = GridSearchCV(make(), grid, cv=2).fit(X, y)
+    both = GridSearchCV(make(), grid, cv=2, n_jobs=2).fit(X, y)
+    assert np.array_equal(lone.cv_results_["mean_test_score"], both.cv_results_["mean_test_score"])

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skvae.metrics import two_class_labels
 from skvae.thresholds import Conformal, fit_threshold, is_conformal
@@ -113,6 +113,7 @@ class DecisionMixin:
         try:
             is_anomaly = two_class_labels(y, "score(X, y)")
         except ValueError as error:
+            # scikit-learn's own checks score detectors with targets that are no labels.
             warnings.warn(
                 f"{error} score(X, y) ignores them and returns the mean score.",
                 UserWarning,
@@ -125,7 +126,9 @@ class DecisionMixin:
 
     def _use_threshold(self, threshold, scores, y, percentile):
         if percentile is None:
-            percentile = 100 * (1 - self.contamination) if self.contamination else 95.0
+            # What is tolerated of normal rows has nothing to do with contamination.
+            by_share = self.contamination and not is_conformal(threshold)
+            percentile = 100 * (1 - self.contamination) if by_share else 95.0
         self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
         self.offset_ = -float(self.thresholder_.threshold_)
         self.calibration_scores_, self._calibration_y = scores, y
@@ -165,6 +168,9 @@ class DecisionMixin:
             scores, y = self.calibration_scores_, self._calibration_y
         else:
             scores = self.anomaly_score(X)
+            if y is not None:
+                y = column_or_1d(y)
+                check_consistent_length(X, y)
         if percentile is None:
             percentile = self.percentile
         self._use_threshold(threshold, scores, y, percentile)

@@ -5,6 +5,7 @@ decision. Public methods validate; their private twins take rows that are valida
 """
 
 import math
+from contextlib import nullcontext
 from copy import deepcopy
 from numbers import Integral, Real
 
@@ -28,10 +29,17 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
-from threadpoolctl import threadpool_limits
 
 from skvae.base._decisions import DecisionMixin
-from skvae.base._input import SCALERS, check_magnitude, fit_scaler, resolve_device, scaled
+from skvae.base._input import (
+    SCALERS,
+    check_magnitude,
+    fit_scaler,
+    naming_the_column,
+    one_thread,
+    resolve_device,
+    scaled,
+)
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import Output
@@ -39,6 +47,7 @@ from skvae.scores import BLOCK_ROWS, SCORES, make_score, padded
 from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
 
+BLOCKS_PER_SCALING = 16
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
 # A percentile of so many training scores is sure to a third of a percentage point.
@@ -79,8 +88,7 @@ class BaseDetector(
         "verbose": ["verbose"],
     }
 
-    # Threads of a fit, None = as many as the process has.
-    _n_threads = None
+    _fits_on_one_thread = False
 
     # -- training ---------------------------------------------------------------------------
 
@@ -110,7 +118,7 @@ class BaseDetector(
         """
         before = dict(vars(self))
         try:
-            with threadpool_limits(self._n_threads):
+            with one_thread if self._fits_on_one_thread else nullcontext():
                 self._fit(X, y)
         except BaseException:
             # A fit that fails half way leaves the detector as it was.
@@ -130,6 +138,7 @@ class BaseDetector(
         self.device_ = resolve_device(self.device)
         self.scaler_ = self._fit_scaler(X[train])
         self.net_ = self._train(X[train], seed)
+        self._built = self._architecture(X.shape[1])
         self.latent_dim_ = self._n_features_out = self.net_.module_.network.latent_dim
         self.n_steps_ = self.net_.n_steps - self.net_.steps_left
         self.history_ = _history_table(self.net_.history)
@@ -137,6 +146,12 @@ class BaseDetector(
         self._fit_threshold(X, y, is_normal, held_out, np.random.RandomState(seed))
 
     def _check_parameters_agree(self, score):
+        if isinstance(self.threshold, type):
+            raise ValueError(f"threshold={self.threshold!r} is a class; pass an instance of it.")
+        for callback in self.callbacks or []:
+            named = callback[-1] if isinstance(callback, tuple) else callback
+            if not hasattr(named, "on_epoch_end"):
+                raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
         if is_conformal(self.threshold) and self.calibration_fraction == 0:
             raise ValueError(
                 "A conformal threshold needs rows that are held out of the training, but "
@@ -151,11 +166,13 @@ class BaseDetector(
             )
 
     def _validate_fit(self, X):
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        if self._goes_on and self._n_features_of_net != X.shape[1]:
+        with naming_the_column(X):
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if self._goes_on and self._architecture(X.shape[1]) != self._built:
             raise ValueError(
-                f"warm_start=True goes on with a network of {self._n_features_of_net} features, "
-                f"but X has {X.shape[1]}. Use a new detector, or warm_start=False."
+                "warm_start=True goes on with the network of the last fit, "
+                f"{self._built}, but now the parameters and X ask for "
+                f"{self._architecture(X.shape[1])}. Use a new detector, or warm_start=False."
             )
         self._check_magnitude(X, X)
         return X
@@ -220,6 +237,11 @@ class BaseDetector(
         x_valid = None
         if self.early_stopping:
             n_valid = max(1, round(self.validation_fraction * len(x)))
+            if n_valid >= len(x):
+                raise ValueError(
+                    f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
+                    "on; lower validation_fraction."
+                )
             order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
             x, x_valid = x[order[n_valid:]], x[order[:n_valid]]
         generator = torch.Generator().manual_seed(seed)
@@ -245,11 +267,12 @@ class BaseDetector(
         if self._goes_on:
             return deepcopy(self.net_.module_)
         network = self._build_network(n_features, [generator])
-        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features))
+        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features, network.n_members))
 
-    @property
-    def _n_features_of_net(self):
-        return self.net_.module_.network.n_features
+    def _architecture(self, n_features):
+        """What the network was built by, and a warm start cannot change."""
+        names = ("latent_dim", *self._network_parameters, "likelihood", "scaler")
+        return {"n_features": n_features} | {name: getattr(self, name) for name in names}
 
     @property
     def _goes_on(self):
@@ -333,7 +356,8 @@ class BaseDetector(
             Higher = more of the anomaly lies in that feature, in the units of the score. With
             ``score="reconstruction"``, "standardized", "mahalanobis" or
             "reconstruction_probability" a row sums to its anomaly score; what a score takes from
-            the latents belongs to no feature and is left out. A DataFrame with the columns of
+            the latents belongs to no feature and is left out. "latent", "iwae" and functions have
+            no such shares: theirs is the error map of the likelihood. A DataFrame with the columns of
             ``X`` after ``set_output(transform="pandas")``.
         """
         values = self._by_block(self.score_.error_map, self._validate(X))
@@ -407,7 +431,8 @@ class BaseDetector(
 
     def _validate(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        with naming_the_column(X):
+            return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _anomaly_scores(self, X):
         return self._by_block(self.score_, X)
@@ -434,14 +459,16 @@ class BaseDetector(
         """
         module = self.net_.module_.eval()
         device = self._module_device
-        for start in range(0, len(X), BLOCK_ROWS):
-            raw = X[start : start + BLOCK_ROWS]
-            x = scaled(raw, self.scaler_, device)
-            self._check_magnitude(x, raw)
-            n = len(x)
-            output, error = module(padded(x))
-            output = Output(*(None if part is None else part[0, :n] for part in output))
-            yield x, output, error[0, :n]
+        # Scalers validate, which costs as much as the network does; so they get many blocks.
+        for start in range(0, len(X), BLOCKS_PER_SCALING * BLOCK_ROWS):
+            raw = X[start : start + BLOCKS_PER_SCALING * BLOCK_ROWS]
+            rows = scaled(raw, self.scaler_, device)
+            self._check_magnitude(rows, raw)
+            for x in rows.split(BLOCK_ROWS):
+                n = len(x)
+                output, error = module(padded(x))
+                output = Output(*(None if part is None else part[0, :n] for part in output))
+                yield x, output, error[0, :n]
 
     @property
     def _module_device(self):

@@ -1,13 +1,71 @@
 """What is done to rows before a network sees them: magnitude, scale, device."""
 
+import threading
+from contextlib import contextmanager
+
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from threadpoolctl import threadpool_limits
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
 # Squares of larger numbers, added up, leave float32.
 LARGEST_VALUE = 1e15
+
+
+@contextmanager
+def naming_the_column(X):
+    """Add to an error about the values of ``X`` the first column that holds a bad one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        bad = _first_bad_column(X)
+        if bad is None:
+            raise
+        raise type(error)(f"{error}\nThe first such value stands in column {bad!r}.") from error
+
+
+def _first_bad_column(X):
+    if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, (np.ndarray, list)) or np.ndim(X) != 2 or 0 in np.shape(X):
+            return None
+        X = pd.DataFrame(X)
+    for name, column in X.items():
+        numbers = pd.to_numeric(column, errors="coerce")
+        if np.iscomplexobj(numbers):
+            return name
+        if not np.isfinite(numbers.to_numpy(dtype=np.float64, na_value=np.nan)).all():
+            return name
+    return None
+
+
+class _OneThread:
+    """Limit numerical libraries to one thread, for as long as any fit of the process runs.
+
+    The limits are the process's, so fits in several Python threads share one: the first sets it,
+    the last takes it back. Each alone would restore what another had set.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._n_inside = 0
+
+    def __enter__(self):
+        with self._lock:
+            if self._n_inside == 0:
+                self._limits = threadpool_limits(1)
+            self._n_inside += 1
+
+    def __exit__(self, *exception):
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._limits.restore_original_limits()
+
+
+one_thread = _OneThread()
 
 
 def fit_scaler(scaler, X):
@@ -28,14 +86,15 @@ def fit_scaler(scaler, X):
 def scaled(X, scaler, device):
     """Rows as the network takes them: scaled in the precision of ``X``, then float32."""
     x = X if scaler is None else scaler.transform(X)
-    return torch.as_tensor(np.asarray(x, dtype=np.float32), device=device)
+    # Writable, because torch warns of memory that it could not write to.
+    return torch.as_tensor(np.require(x, np.float32, "W"), device=device)
 
 
 def check_magnitude(values, X, names):
     """Refuse what float32 cannot hold, naming the column; ``values`` are ``X``, raw or scaled."""
     if float(abs(values).max()) <= LARGEST_VALUE:
         return
-    values = np.abs(np.asarray(values, dtype=np.float64))
+    values = np.abs(values.cpu().numpy() if torch.is_tensor(values) else values)
     row, column = np.unravel_index(np.argmax(values), values.shape)
     name = f"column {column}" if names is None else f"column {names[column]!r}"
     raise ValueError(

@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skvae.base import BaseDetector
@@ -13,7 +14,8 @@ class _TabularDetector(BaseDetector):
     """What the detectors for tables share: a fully connected network."""
 
     # Steps this small are slower on two threads, and slower by far where another process computes.
-    _n_threads = 1
+    _fits_on_one_thread = True
+    _network_parameters = ("hidden_layer_sizes", "activation", "output_activation")
 
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
@@ -21,6 +23,19 @@ class _TabularDetector(BaseDetector):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "output_activation": [StrOptions(set(ACTIVATIONS)), None],
     }
+
+    def _check_parameters_agree(self, score):
+        super()._check_parameters_agree(score)
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold integers of at least 1."
+            )
+        if self.likelihood == "bernoulli" and self.output_activation not in (None, "sigmoid"):
+            raise ValueError(
+                f"likelihood='bernoulli' needs output_activation='sigmoid' or None, got "
+                f"{self.output_activation!r}: its mean is a probability."
+            )
 
     def _build_network(self, n_features, generators):
         sizes = self.hidden_layer_sizes

@@ -116,6 +116,7 @@ def adbench(
         If a detector needs a package that is not installed.
     """
     detectors = _chosen(detectors, deep_epochs)
+    redo = _names(redo, detectors)
     for setting in settings:
         if setting not in SETTINGS:
             raise ValueError(f"settings must be out of S and U; found {setting!r}")
@@ -147,12 +148,15 @@ def _chosen(detectors, deep_epochs):
     known = default_detectors(deep_epochs)
     if detectors is None:
         return known
-    # "PyOD VAE" finds "PyOD VAE (10 epochs)" too.
-    chosen = {n: f for n, f in known.items() if n in detectors or n.split(" (")[0] in detectors}
-    unknown = [n for n in detectors if not any(n in (k, k.split(" (")[0]) for k in known)]
+    return {name: known[name] for name in _names(detectors, known)}
+
+
+def _names(asked, known):
+    """Names among ``known``, of which "PyOD VAE" finds "PyOD VAE (10 epochs)" too."""
+    unknown = [n for n in asked if not any(n in (k, k.split(" (")[0]) for k in known)]
     if unknown:
         raise ValueError(f"unknown detector {unknown[0]!r}; known are: {', '.join(known)}")
-    return chosen
+    return [k for k in known if k in asked or k.split(" (")[0] in asked]
 
 
 def _loaders(data):

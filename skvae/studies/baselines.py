@@ -7,14 +7,14 @@ fitted on).
 """
 
 import importlib
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+from skvae.scores import fit_mixture
 
 # name -> (PyOD module, class, fixed parameters); "random_state" is filled in where PyOD has it.
 PYOD = {
@@ -145,14 +145,8 @@ class _CrossFittedMixture:
         for fold in np.unique(self.folds):
             held_out = self.folds == fold
             rows = Z[~held_out]
-            model = GaussianMixture(
-                n_components=min(20, max(1, len(rows) // 20)),
-                covariance_type="diag",
-                reg_covar=1e-2,
-                max_iter=40,
-                random_state=0,
-            )
-            self.models.append(_fit_quietly(model, rows))
+            model = fit_mixture(rows, random_state=0)
+            self.models.append(model)
             unseen[held_out] = -model.score_samples(Z[held_out])
         return unseen
 
@@ -188,10 +182,3 @@ class TrimmedGaussian(BaseEstimator):
     def anomaly_score(self, X):
         """Score rows: shape (n_samples,), higher = more anomalous."""
         return -self.model_.score_samples(self.scaler_.transform(X))
-
-
-def _fit_quietly(model, rows):
-    # Forty steps are the recipe; that they may not converge is no news to the reader.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(rows)
