@@ -1,7 +1,7 @@
-"""BaseDetector: the scikit-learn contract, and the road from rows to decisions.
+"""BaseDetector: parameters, and the fit of scaler, network, score and threshold, in that order.
 
-Validated rows are scaled, pass the network, become an error map, then one score each, then a
-decision. Public methods validate; their private twins take rows that are validated already.
+What a fitted detector does with rows stands in `_road`, and what follows from their scores in
+`_decisions`.
 """
 
 import math
@@ -16,16 +16,12 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     OutlierMixin,
-    TransformerMixin,
     _fit_context,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import (
-    check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
@@ -33,21 +29,20 @@ from sklearn.utils.validation import (
 from skvae.base._decisions import DecisionMixin
 from skvae.base._input import (
     SCALERS,
-    check_magnitude,
     fit_scaler,
     naming_the_column,
     one_thread,
     resolve_device,
     scaled,
 )
+from skvae.base._road import RoadMixin
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import Output
-from skvae.scores import BLOCK_ROWS, SCORES, make_score, padded
+from skvae.scores import SCORES, make_score
 from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
 
-BLOCKS_PER_SCALING = 16
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
 # A percentile of so many training scores is sure to a third of a percentage point.
@@ -55,7 +50,11 @@ MAX_THRESHOLD_ROWS = 20_000
 
 
 class BaseDetector(
-    DecisionMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
+    DecisionMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RoadMixin,
+    OutlierMixin,
+    BaseEstimator,
 ):
     """What all detectors share; a subclass has the constructor and ``_build_network``."""
 
@@ -326,163 +325,6 @@ class BaseDetector(
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, scores, y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0
-
-    # -- scoring ----------------------------------------------------------------------------
-
-    def anomaly_score(self, X):
-        """Anomaly score of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of float64 of shape (n_samples,)
-            Higher = more anomalous; in the units of the chosen ``score``.
-        """
-        return self._anomaly_scores(self._validate(X))
-
-    def error_map(self, X):
-        """Share of each feature in the anomaly score.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        error_map : ndarray or DataFrame of shape (n_samples, n_features)
-            Higher = more of the anomaly lies in that feature, in the units of the score. With
-            ``score="reconstruction"``, "standardized", "mahalanobis" or
-            "reconstruction_probability" a row sums to its anomaly score; what a score takes from
-            the latents belongs to no feature and is left out. "latent", "iwae" and functions have
-            no such shares: theirs is the error map of the likelihood. A DataFrame with the columns of
-            ``X`` after ``set_output(transform="pandas")``.
-        """
-        values = self._by_block(self.score_.error_map, self._validate(X))
-        container = _get_output_config("transform", self)["dense"]
-        if container == "default":
-            return values
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{i}" for i in range(self.n_features_in_)]
-        adapter = ADAPTERS_MANAGER.adapters[container]
-        return adapter.create_container(values, X, columns=list(names))
-
-    def reconstruct(self, X):
-        """What the network makes of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        X_hat : ndarray of shape (n_samples, n_features)
-            In the units of ``X``.
-
-        Raises
-        ------
-        ValueError
-            If the scaler is a transformer without ``inverse_transform``.
-        """
-        X = self._validate(X)
-        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat, X))
-
-    def transform(self, X):
-        """Latent means.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Z : ndarray of float32 of shape (n_samples, latent_dim_)
-        """
-        return self._by_block(
-            lambda x, output, error: output.latent, self._validate(X), dtype=np.float32
-        )
-
-    def inverse_transform(self, Z):
-        """Decode latents.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, latent_dim_)
-
-        Returns
-        -------
-        X_hat : ndarray of shape (n_samples, n_features)
-            In the units of the training data.
-        """
-        check_is_fitted(self)
-        Z = check_array(Z, dtype=np.float32, input_name="Z")
-        if Z.shape[1] != self.latent_dim_:
-            raise ValueError(f"Z has {Z.shape[1]} columns, but latent_dim_ is {self.latent_dim_}.")
-        decode = self.net_.module_.network.decode
-        z = torch.as_tensor(Z, device=self._module_device)
-        with torch.inference_mode():
-            parts = [decode(padded(part)[None])[0, : len(part)] for part in z.split(BLOCK_ROWS)]
-        return self._unscaled(torch.cat(parts).cpu().numpy())
-
-    # -- the road, for rows that are validated already ---------------------------------------
-
-    def _validate(self, X):
-        check_is_fitted(self)
-        with naming_the_column(X):
-            return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-
-    def _anomaly_scores(self, X):
-        return self._by_block(self.score_, X)
-
-    def _by_block(self, function, X, dtype=np.float64):
-        """``function(x, output, error)`` of all rows, evaluated block by block."""
-        results = None
-        with torch.inference_mode():
-            start = 0
-            for x, output, error in self._blocks(X):
-                values = function(x, output, error)
-                values = values.cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
-                if results is None:
-                    results = np.empty((len(X), *values.shape[1:]), dtype)
-                results[start : start + len(x)] = values
-                start += len(x)
-        return results
-
-    def _blocks(self, X):
-        """Scaled rows, network output without its member dimension, and error map.
-
-        The network sees blocks of one fixed shape, the last one padded, so that the bits of a
-        row's score do not depend on the rows beside it.
-        """
-        module = self.net_.module_.eval()
-        device = self._module_device
-        # Scalers validate, which costs as much as the network does; so they get many blocks.
-        for start in range(0, len(X), BLOCKS_PER_SCALING * BLOCK_ROWS):
-            raw = X[start : start + BLOCKS_PER_SCALING * BLOCK_ROWS]
-            rows = scaled(raw, self.scaler_, device)
-            self._check_magnitude(rows, raw)
-            for x in rows.split(BLOCK_ROWS):
-                n = len(x)
-                output, error = module(padded(x))
-                output = Output(*(None if part is None else part[0, :n] for part in output))
-                yield x, output, error[0, :n]
-
-    @property
-    def _module_device(self):
-        return next(self.net_.module_.parameters()).device
-
-    def _unscaled(self, x_hat):
-        if self.scaler_ is None:
-            return x_hat
-        if not hasattr(self.scaler_, "inverse_transform"):
-            raise ValueError(f"{self.scaler_!r} has no inverse_transform to get back to X.")
-        return self.scaler_.inverse_transform(x_hat)
-
-    def _check_magnitude(self, values, X):
-        check_magnitude(values, X, getattr(self, "feature_names_in_", None))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
