@@ -59,8 +59,8 @@ class AEDetector(_TabularDetector):
     The default in three sentences: columns are standardised, and a small network with a learned
     error scale for each column is trained for 600 batches, leaving out of each batch twice the
     share of anomalies that ``contamination`` expects. A row is then described by its latents and
-    its residuals, and its score is the mean of two z-scores: how thin a Gaussian mixture over
-    trusted rows is there, and how far the 10 nearest trusted rows are. The share ``contamination``
+    its residuals, and its score is the mean of two z-scores: how thin Gaussian mixtures over
+    trusted rows are there, and how far the 10 nearest trusted rows are. The share ``contamination``
     of the training rows with the highest scores is flagged.
 
     Parameters
@@ -105,14 +105,15 @@ class AEDetector(_TabularDetector):
         ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None
         In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 where the
-        contamination is 0.
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
+        "conformal" and where the contamination is 0.
     calibration_fraction : float, default=None
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
     train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on.
+        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -135,7 +136,8 @@ class AEDetector(_TabularDetector):
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False
-        Whether another ``fit`` goes on from the weights and the scaler of the last.
+        Whether another ``fit`` goes on from the weights and the scaler of the last; ``history_``
+        and ``n_steps_`` are those of the last fit.
     verbose : int, default=0
         0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
 
@@ -144,7 +146,10 @@ class AEDetector(_TabularDetector):
     threshold_, offset_ : float
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on.
+        The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
+        rows, of 20,000 of them at most where no labels are read.
+    calibration_is_held_out_ : bool
+        Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats a row ("mse": in squared units).
@@ -165,6 +170,16 @@ class AEDetector(_TabularDetector):
     See Also
     --------
     VAEDetector : With a prior, scores of the posterior, and a weight ``beta`` between the two.
+
+    Notes
+    -----
+    **Labels in a search.** ``GridSearchCV`` with ``scoring="roc_auc"`` is right for {+1, -1}
+    and *silently inverted* for {0, 1} with 1 = anomaly: the worst detector wins. The default
+    ``scoring=None`` and the scorers of `skvae.metrics` are right for both. Its folds are neither
+    shuffled nor stratified for outlier detectors, so a fold may hold no anomaly, which makes a
+    score nan: pass ``cv=StratifiedKFold(shuffle=True)``.
+
+    Values beyond 1e15, raw or scaled, are refused, because float32 cannot hold their squares.
 
     References
     ----------
@@ -248,8 +263,8 @@ class VAEDetector(_TabularDetector):
     The default in three sentences: columns are standardised, and a small network with a learned
     error scale for each column is trained for 600 batches, leaving out of each batch twice the
     share of anomalies that ``contamination`` expects. A row is then described by its latents and
-    its residuals, and its score is the mean of two z-scores: how thin a Gaussian mixture over
-    trusted rows is there, and how far the 10 nearest trusted rows are. The share ``contamination``
+    its residuals, and its score is the mean of two z-scores: how thin Gaussian mixtures over
+    trusted rows are there, and how far the 10 nearest trusted rows are. The share ``contamination``
     of the training rows with the highest scores is flagged.
 
     Parameters
@@ -300,14 +315,15 @@ class VAEDetector(_TabularDetector):
         ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None
         In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 where the
-        contamination is 0.
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
+        "conformal" and where the contamination is 0.
     calibration_fraction : float, default=None
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
     train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on.
+        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -330,7 +346,8 @@ class VAEDetector(_TabularDetector):
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False
-        Whether another ``fit`` goes on from the weights and the scaler of the last.
+        Whether another ``fit`` goes on from the weights and the scaler of the last; ``history_``
+        and ``n_steps_`` are those of the last fit.
     verbose : int, default=0
         0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
 
@@ -339,7 +356,10 @@ class VAEDetector(_TabularDetector):
     threshold_, offset_ : float
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on.
+        The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
+        rows, of 20,000 of them at most where no labels are read.
+    calibration_is_held_out_ : bool
+        Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats a row ("mse": in squared units).
@@ -361,6 +381,16 @@ class VAEDetector(_TabularDetector):
     --------
     AEDetector : The same without a prior.
     sklearn.ensemble.IsolationForest : Strong on contaminated tables, and fast.
+
+    Notes
+    -----
+    **Labels in a search.** ``GridSearchCV`` with ``scoring="roc_auc"`` is right for {+1, -1}
+    and *silently inverted* for {0, 1} with 1 = anomaly: the worst detector wins. The default
+    ``scoring=None`` and the scorers of `skvae.metrics` are right for both. Its folds are neither
+    shuffled nor stratified for outlier detectors, so a fold may hold no anomaly, which makes a
+    score nan: pass ``cv=StratifiedKFold(shuffle=True)``.
+
+    Values beyond 1e15, raw or scaled, are refused, because float32 cannot hold their squares.
 
     References
     ----------
