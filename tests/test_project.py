@@ -12,6 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 
@@ -161,3 +162,19 @@ def test_readme_code_runs_and_prints_what_it_says(tmp_path, monkeypatch):
         if expected:
             same = doctest.OutputChecker().check_output(expected, printed.getvalue(), flags)
             assert same, f"README.md prints\n{printed.getvalue()}not\n{expected}"
+
+
+@pytest.mark.parametrize("name", ["adbench", "blobs"])
+def test_readme_tables_are_the_recorded_results(name):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split(f"<!-- {name}: ")[1].split("<!-- ")[0].split("\n## ")[0]
+    lines = [line for line in section.split("\n") if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / f"{name}.csv")
+    shown = (100 * results[["auroc", "ap"]]).map("{:.1f}".format)
+    results["shown"] = shown["auroc"] + " / " + shown["ap"]
+    rows = [row for row in rows if row[0] in set(results["detector"])]
+    assert len(rows) >= 10
+    for detector, *cells in rows:
+        expected = results.loc[results["detector"] == detector, "shown"].tolist()
+        assert cells[: len(expected)] == expected, detector
