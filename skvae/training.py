@@ -111,8 +111,10 @@ class AutoencoderNet(NeuralNet):
             super().run_single_epoch(pairs, True, "train", step_fn, **fit_params)
             del self.history[-1]["batches"][:-1]
         else:
+            parameters = list(self.module_.parameters())
             for x in self._batches(iterator):
-                self.optimizer_.zero_grad()
+                for parameter in parameters:  # optimizer.zero_grad() takes ten times as long
+                    parameter.grad = None
                 self.get_loss(self.infer(x), None, x, training=True).backward()
                 self.optimizer_.step()
             self.history.new_batch()  # skorch's checkpoints look for one

@@ -16,5 +16,5 @@ def test_shared_parameters_are_described_alike():
     vae, ae = sections(VAEDetector), sections(AEDetector)
     assert set(vae) - set(ae) == {"beta"}
     differing = {name for name in ae if ae[name] != vae[name]}
-    assert differing == {"score", "history_"}, "the KL and the scores of the posterior"
+    assert differing == {"score", "history_", "callbacks"}, "KL and posterior"
     assert set(VAEDetector().get_params()) <= set(vae)

@@ -99,13 +99,15 @@ class DecisionMixin:
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
-            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). One that is no
-            such labelling is ignored, with a warning.
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Numbers that are
+            no such labels are ignored, with a warning.
 
         Returns
         -------
         score : float
-            nan, with a warning, where ``y`` holds one class.
+            nan, with a warning, where ``y`` holds one class. Without labels, candidates of a
+            search can be compared only if the score has the same units for all of them, such as
+            nats of "elbo"; z-scores of a combined score have not.
         """
         scores = self.score_samples(X)
         if y is None:
@@ -113,7 +115,9 @@ class DecisionMixin:
         try:
             is_anomaly = two_class_labels(y, "score(X, y)")
         except ValueError as error:
-            # scikit-learn's own checks score detectors with targets that are no labels.
+            # scikit-learn's own checks score detectors with numbers that are no labels.
+            if np.asarray(y).dtype.kind not in "iuf":
+                raise
             warnings.warn(
                 f"{error} score(X, y) ignores them and returns the mean score.",
                 UserWarning,
@@ -129,6 +133,10 @@ class DecisionMixin:
             # What is tolerated of normal rows has nothing to do with contamination.
             by_share = self.contamination and not is_conformal(threshold)
             percentile = 100 * (1 - self.contamination) if by_share else 95.0
+        if percentile < 1:
+            raise ValueError(
+                f"percentile={percentile:g} is below 1, but it is in percent: 98 flags 2 %."
+            )
         self.thresholder_ = fit_threshold(threshold, scores, y, percentile)
         self.offset_ = -float(self.thresholder_.threshold_)
         self.calibration_scores_, self._calibration_y = scores, y
@@ -141,7 +149,8 @@ class DecisionMixin:
         threshold : {"percentile", "f1", "conformal"}, float or estimator
             As the constructor's.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows to fit the threshold on, best such that were not trained on. None takes the
+            Rows to fit the threshold on. That they were not trained on is not checked, and
+            "conformal" promises nothing for rows that were. None takes the
             scores that the last threshold was fitted on, ``calibration_scores_``, and the labels
             that it read.
         y : array-like of shape (n_samples,), default=None

@@ -46,7 +46,7 @@ from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
 # A percentile of so many training scores is sure to a third of a percentage point.
-MAX_THRESHOLD_ROWS = 20_000
+MAX_THRESHOLD_ROWS = 10_000
 
 
 class BaseDetector(

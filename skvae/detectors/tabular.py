@@ -96,13 +96,17 @@ class AEDetector(_TabularDetector):
         - "latent": squared distance of the latents from their mean, in their variances;
         - "density": negative log-density of a Gaussian mixture over [latents, residual];
         - "neighbors": mean distance to the 10 nearest trusted rows in the same space;
-        - a function of ``(x, output, error)``, see `skvae.scores`.
+        - a function of ``(x, output, error)``: tensors of the scaled rows and of the error map,
+          both of shape (n_samples, n_features), and an object with ``x_hat`` and ``latent``; for
+          example ``lambda x, output, error: (x - output.x_hat).abs().max(1).values``. To be
+          pickled it must stand in a module.
 
         Several are averaged as z-scores, calibrated on rows held out of the fit of each.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-        of the rows unless ``calibration_fraction`` says otherwise. An estimator has
-        ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+        of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like those,
+        so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
+        has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None
         In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
         alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
@@ -125,12 +129,16 @@ class AEDetector(_TabularDetector):
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
-        not improved for ``patience`` epochs; the best weights are restored, in memory.
+        not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
+        only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
+        ``max_epochs`` for large tables.
     validation_fraction : float, default=0.1
     patience : int, default=5
         In epochs.
     callbacks : list of skorch callbacks, default=None
-        One that listens to batches or gradients makes training use skorch's slower loop.
+        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
+        "reconstruction" and, with early stopping, "valid_loss". One that listens to batches
+        or gradients makes training use skorch's slower loop.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
     random_state : int, RandomState instance or None, default=None
@@ -147,7 +155,7 @@ class AEDetector(_TabularDetector):
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
         The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
-        rows, of 20,000 of them at most where no labels are read.
+        rows, of 10,000 of them at most where no labels are read.
     calibration_is_held_out_ : bool
         Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
@@ -306,13 +314,17 @@ class VAEDetector(_TabularDetector):
         - "latent": squared distance of the latents from their mean, in their variances;
         - "density": negative log-density of a Gaussian mixture over [latents, residual];
         - "neighbors": mean distance to the 10 nearest trusted rows in the same space;
-        - a function of ``(x, output, error)``, see `skvae.scores`.
+        - a function of ``(x, output, error)``: tensors of the scaled rows and of the error map,
+          both of shape (n_samples, n_features), and an object with ``x_hat`` and ``latent``; for
+          example ``lambda x, output, error: (x - output.x_hat).abs().max(1).values``. To be
+          pickled it must stand in a module.
 
         Several are averaged as z-scores, calibrated on rows held out of the fit of each.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-        of the rows unless ``calibration_fraction`` says otherwise. An estimator has
-        ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+        of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like those,
+        so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
+        has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None
         In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
         alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
@@ -335,12 +347,16 @@ class VAEDetector(_TabularDetector):
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
-        not improved for ``patience`` epochs; the best weights are restored, in memory.
+        not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
+        only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
+        ``max_epochs`` for large tables.
     validation_fraction : float, default=0.1
     patience : int, default=5
         In epochs.
     callbacks : list of skorch callbacks, default=None
-        One that listens to batches or gradients makes training use skorch's slower loop.
+        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
+        "reconstruction", "kl" and, with early stopping, "valid_loss". One that listens to batches
+        or gradients makes training use skorch's slower loop.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
     random_state : int, RandomState instance or None, default=None
@@ -357,7 +373,7 @@ class VAEDetector(_TabularDetector):
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
         The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
-        rows, of 20,000 of them at most where no labels are read.
+        rows, of 10,000 of them at most where no labels are read.
     calibration_is_held_out_ : bool
         Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
