@@ -19,8 +19,9 @@ help:
 	@echo "make doctest   the doctests alone"
 	@echo "make clean     remove the environment and everything made"
 
+# One thread: on matrices this small more threads only wait for each other.
 demo: $(VENV)/.demo
-	$(BIN)/skvae study blobs --out results/
+	OMP_NUM_THREADS=1 $(BIN)/skvae study blobs --out results/
 
 # One thread a worker: the workers are the parallelism.
 test: $(VENV)/.dev
