@@ -33,7 +33,7 @@ from skvae import VAEDetector
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLPAutoencoder
 from skvae.studies.report import markdown_table, write_table, write_text
-from skvae.training import Autoencoder, fit_autoencoder, lr_factor
+from skvae.training import Autoencoder, Member, fit_autoencoders, lr_factor
 
 N_FEATURES = 20
 PYOD_EPOCHS = 30
@@ -234,16 +234,19 @@ def bare_loop(module, X, generator, batch_size, n_epochs, lr=3e-3):
     module.train()
     for _ in range(n_epochs):
         total = torch.zeros(())
-        for x in X[torch.randperm(len(X), generator=generator)].split(batch_size):
-            optimizer.param_groups[0]["lr"] = lr * lr_factor(step, n_steps)
-            noise = torch.randn((1, len(x), network.latent_dim), generator=generator)
-            optimizer.zero_grad()
-            output, error = module(x, noise)
-            loss = (error.sum() + output.penalty.sum()) / len(x)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(x)
-            step += 1
+        for rows in X[torch.randperm(len(X), generator=generator)].split(16 * batch_size):
+            noise = torch.zeros(1, len(rows), network.code_dim)
+            drawn = torch.randn(len(rows), network.latent_dim, generator=generator)
+            noise[0, :, : network.latent_dim] = drawn
+            for x, e in zip(rows.split(batch_size), noise.split(batch_size, dim=1), strict=True):
+                optimizer.param_groups[0]["lr"] = lr * lr_factor(step, n_steps)
+                optimizer.zero_grad()
+                output, error = module(x, e)
+                loss = (error.sum() + output.penalty.sum()) / len(x)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach() * len(x)
+                step += 1
         if not math.isfinite(total.item()):
             raise FloatingPointError("The bare loop diverged.")
     return module
@@ -253,18 +256,14 @@ def training_loop(sizes, batch_size):
     X = torch.as_tensor(make_rows(sizes.small), dtype=torch.float32)
     X = (X - X.mean(0)) / X.std(0)
     n_epochs = math.ceil(sizes.loop_steps / math.ceil(len(X) / batch_size))
-    network = MLPAutoencoder(N_FEATURES, 8, (64, 32), generators=[torch.Generator().manual_seed(0)])
+    network = MLPAutoencoder(N_FEATURES, 8, (64, 32), generator=torch.Generator().manual_seed(0))
     fresh = Autoencoder(network, LIKELIHOODS["gaussian"](N_FEATURES))
 
     def ours(max_epochs=n_epochs):
-        return fit_autoencoder(
-            copy.deepcopy(fresh),
-            X,
-            generator=torch.Generator().manual_seed(1),
-            max_steps=None,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-        ).module_
+        member = Member(copy.deepcopy(fresh), X, torch.Generator().manual_seed(1))
+        settings = {"max_steps": None, "max_epochs": max_epochs, "batch_size": batch_size}
+        (net,) = fit_autoencoders([[member]], **settings)
+        return net.module_
 
     def bare(n_epochs=n_epochs):
         generator = torch.Generator().manual_seed(1)
@@ -291,8 +290,14 @@ def training_loop(sizes, batch_size):
 
 def plain_forward(network):
     """The network's reconstruction in plain products: no members, no padding, no KL."""
-    parts = [list(network.encoder), list(network.decoder)]
-    weights = [[(layer.bias[0, 0], layer.weight[0]) for layer in part] for part in parts]
+
+    def cut(layer):
+        n = layer.out_features
+        return layer.bias[0, 0, :n].contiguous(), layer.weight[0, :, :n].contiguous()
+
+    weights = [[cut(layer) for layer in part] for part in (network.encoder, network.decoder)]
+    bias, weight = weights[1][0]
+    weights[1][0] = bias, weight[: network.latent_dim]
 
     def run(layers, x):
         for bias, weight in layers[:-1]:

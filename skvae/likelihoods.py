@@ -11,34 +11,40 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skvae.networks import n_padded
+
 # A scale below 1 % or above e^4 of the feature's own is a column that is constant or ran away.
 LOG_SCALE_RANGE = (-4.6, 4.0)
 
 
-class MeanSquared(nn.Module):
-    """Squared error, ``(x - x_hat)**2``."""
-
+class _Likelihood(nn.Module):
     activation = "identity"
 
-    def __init__(self, n_features, n_members=1):
+    def __init__(self, n_features):
         super().__init__()
+        self.n_features = n_features
+
+
+class MeanSquared(_Likelihood):
+    """Squared error, ``(x - x_hat)**2``."""
 
     def forward(self, x, x_hat):
         """Error map."""
         return (x - x_hat).square()
 
 
-class _LearnedScale(nn.Module):
+class _LearnedScale(_Likelihood):
     """A likelihood with one learned scale a feature, shared by all rows."""
 
-    activation = "identity"
+    def __init__(self, n_features):
+        super().__init__(n_features)
+        # Padded as the weights of networks are.
+        self.log_scale = nn.Parameter(torch.zeros(1, 1, n_padded(n_features)))
 
-    def __init__(self, n_features, n_members=1):
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(n_members, 1, n_features))
-
-    def clamped(self):
-        return self.log_scale.clamp(*LOG_SCALE_RANGE)
+    def scale(self):
+        """Log-scale and precision, ``exp(-log_scale)``, of shape (n_members, 1, n_features)."""
+        log_scale = self.log_scale.clamp(*LOG_SCALE_RANGE)
+        return log_scale[..., : self.n_features], torch.exp(-log_scale)[..., : self.n_features]
 
 
 class Gaussian(_LearnedScale):
@@ -46,8 +52,8 @@ class Gaussian(_LearnedScale):
 
     def forward(self, x, x_hat):
         """Error map."""
-        log_scale = self.clamped()
-        error = (x - x_hat) * torch.exp(-log_scale)
+        log_scale, precision = self.scale()
+        error = (x - x_hat) * precision
         return torch.addcmul(log_scale + 0.5 * math.log(2 * math.pi), error, error, value=0.5)
 
 
@@ -56,17 +62,14 @@ class Laplace(_LearnedScale):
 
     def forward(self, x, x_hat):
         """Error map."""
-        log_scale = self.clamped()
-        return (x - x_hat).abs() * torch.exp(-log_scale) + log_scale + math.log(2)
+        log_scale, precision = self.scale()
+        return (x - x_hat).abs() * precision + log_scale + math.log(2)
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(_Likelihood):
     """Binary cross-entropy for values in [0, 1]; values outside are read as the nearer bound."""
 
     activation = "sigmoid"
-
-    def __init__(self, n_features, n_members=1):
-        super().__init__()
 
     def forward(self, x, x_hat):
         """Error map."""

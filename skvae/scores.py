@@ -1,7 +1,7 @@
 """Scores: what the network makes of a row, turned into one number, higher = more anomalous.
 
 A score is called with ``(x, output, error)``: the scaled rows of shape (n_samples, n_features),
-the network's `Output` without its member dimension, and the likelihood's error map of the shape of
+the network's `Output` of one member, and the likelihood's error map of the shape of
 ``x``; all float32 tensors. It returns a tensor or array of shape (n_samples,). A function of that
 signature is a score. Those that learn something of the training rows first are classes with
 ``fit``; the rows that they are fitted on are trusted to be normal.
@@ -45,6 +45,11 @@ class Score:
     """A score that needs no fit; the base of those that do."""
 
     needs_posterior = False
+
+    @property
+    def needs_fit(self):
+        """Whether there is anything to learn of trusted rows."""
+        return type(self).fit is not Score.fit
 
     def fit(self, x, output, error, autoencoder, random_state):
         """Learn what the score needs of trusted rows; here nothing."""
@@ -268,7 +273,7 @@ def fit_mixture(rows, random_state):
         max(1, min(MAX_COMPONENTS, len(rows) // ROWS_PER_COMPONENT)),
         covariance_type="diag",
         reg_covar=1e-2,
-        max_iter=40,
+        max_iter=15,
         random_state=random_state,
     )
     with warnings.catch_warnings():
@@ -357,6 +362,53 @@ class Combined(Score):
         """Maps of the scores, added with the weights of the scores."""
         maps = [_array(score.error_map(x, output, error)) for score in self.scores]
         return sum(m / s for m, s in zip(maps, self.scales_, strict=True)) / len(maps)
+
+
+class Ensemble:
+    """Mean of the scores of several networks; of one network, its score as it is.
+
+    The members' scores are first given one mean and one spread on held-out trusted rows: the mean
+    of the members' own, so that the units stay those of the score.
+    """
+
+    def __init__(self, scores):
+        self.scores = scores
+        self.needs_fit = len(scores) > 1 or scores[0].needs_fit
+
+    def fit(self, x, output, error, autoencoders, seeds):
+        """Fit each member's score; ``output`` and ``error`` have their member dimension."""
+        held_out = []
+        for i, score in enumerate(self.scores):
+            own = x, output.member(i), error[i]
+            score.fit(*own, autoencoders[i], seeds[i])
+            if len(self.scores) > 1:
+                held_out.append(_array(score.held_out(*own)))
+        if len(self.scores) > 1:
+            self.means_ = np.array([scores.mean() for scores in held_out])
+            self.scales_ = np.array([_spread(scores) for scores in held_out])
+        return self
+
+    def by_member(self, x, output, error):
+        """Comparable scores of each member, shape (n_samples, n_members)."""
+        own = [_array(score(x, output.member(i), error[i])) for i, score in enumerate(self.scores)]
+        scores = np.stack(own, 1)
+        if len(self.scores) == 1:
+            return scores
+        return self.means_.mean() + self.scales_.mean() * (scores - self.means_) / self.scales_
+
+    def __call__(self, x, output, error):
+        return self.by_member(x, output, error).mean(1)
+
+    def error_map(self, x, output, error):
+        """Mean of the members' maps, each scaled as its score is."""
+        maps = [
+            _array(score.error_map(x, output.member(i), error[i]))
+            for i, score in enumerate(self.scores)
+        ]
+        if len(maps) == 1:
+            return maps[0]
+        weights = self.scales_.mean() / self.scales_ / len(maps)
+        return sum(weight * values for weight, values in zip(weights, maps, strict=True))
 
 
 def _spread(scores):

@@ -15,10 +15,11 @@ def tensors(n=7, d=4, members=1, seed=0):
     return x, torch.randn(members, n, d, generator=generator)
 
 
-def likelihood(name, n_features=4, n_members=1, log_scale=None):
-    module = LIKELIHOODS[name](n_features, n_members)
+def likelihood(name, n_features=4, log_scale=None):
+    module = LIKELIHOODS[name](n_features)
     if log_scale is not None:
-        module.log_scale.data[:] = torch.as_tensor(log_scale)
+        values = torch.as_tensor(log_scale).expand(-1, 1, n_features)
+        module.log_scale.data = torch.nn.functional.pad(values, (0, 16 - n_features))
     return module
 
 
@@ -26,7 +27,7 @@ def likelihood(name, n_features=4, n_members=1, log_scale=None):
 def test_learned_scale_is_the_density_of_scipy(name, law):
     x, x_hat = tensors(members=3)
     log_scale = torch.linspace(-2, 2, 12).reshape(3, 1, 4)  # another scale for each member
-    error = likelihood(name, n_members=3, log_scale=log_scale)(x, x_hat)
+    error = likelihood(name, log_scale=log_scale)(x, x_hat)
     assert error.shape == (3, 7, 4)
     expected = -law.logpdf(x.numpy(), x_hat.numpy(), np.exp(log_scale.numpy()))
     np.testing.assert_allclose(error.detach().numpy(), expected, rtol=2e-5, atol=1e-5)
@@ -64,8 +65,8 @@ def test_bernoulli_outside_its_range_is_the_nearer_bound_and_finite():
 def test_scale_stays_between_one_percent_and_e4(name):
     x, x_hat = tensors()
     for log_scale, bound in ((-50.0, -4.6), (50.0, 4.0)):
-        error = likelihood(name, log_scale=log_scale)(x, x_hat)
-        assert torch.equal(error, likelihood(name, log_scale=bound)(x, x_hat))
+        error = likelihood(name, log_scale=[[[log_scale]]])(x, x_hat)
+        assert torch.equal(error, likelihood(name, log_scale=[[[bound]]])(x, x_hat))
 
 
 @pytest.mark.parametrize("name", sorted(LIKELIHOODS))
@@ -85,10 +86,10 @@ def test_error_falls_as_the_reconstruction_comes_near(name):
 def test_best_scale_is_the_maximum_of_likelihood(name, best):
     x, x_hat = tensors(n=200)
     scale = best((x - x_hat[0]).numpy())
-    module = likelihood(name, log_scale=np.log(scale))
+    module = likelihood(name, log_scale=np.log(scale)[None, None])
     module(x, x_hat).mean(1).sum().backward()
     np.testing.assert_allclose(module.log_scale.grad.numpy(), 0, atol=1e-5)
-    worse = likelihood(name, log_scale=np.log(scale) + 0.1)
+    worse = likelihood(name, log_scale=np.log(scale)[None, None] + 0.1)
     assert worse(x, x_hat).sum() > module(x, x_hat).sum()
 
 
@@ -106,7 +107,7 @@ def test_training_finds_the_scale_of_each_feature():
         max_steps=500,
         random_state=0,
     ).fit(X)
-    scale = det.net_.module_.likelihood.clamped().exp().detach().numpy().ravel()
+    scale = det.net_.module_.likelihood.scale()[0].exp().detach().numpy().ravel()
     residual = (X - det.reconstruct(X)).std(0)
     np.testing.assert_allclose(scale[:2], residual[:2], rtol=0.05)
     np.testing.assert_allclose(scale[:2], [0.3, 1.0], rtol=0.1)
@@ -149,10 +150,15 @@ def test_output_activation_replaces_that_of_the_likelihood():
 
 
 def test_kl_is_that_of_torch():
-    generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
-    network = MLPAutoencoder(4, 3, (8,), generators=generators)
+    members = [
+        Autoencoder(
+            MLPAutoencoder(4, 3, (8,), generator=torch.Generator().manual_seed(seed)),
+            likelihood("mse"),
+        )
+        for seed in (0, 1)
+    ]
     x = 3 * tensors(n=9)[0]
-    output = network(x)
+    output, _ = Autoencoder.stack(members)(x)
     posterior = torch.distributions.Normal(output.latent, torch.exp(0.5 * output.log_var))
     kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
     assert output.penalty.shape == (2, 9)
@@ -161,19 +167,19 @@ def test_kl_is_that_of_torch():
 
 
 def test_kl_stays_finite_far_out():
-    network = MLPAutoencoder(4, 3, (8,), generators=[torch.Generator().manual_seed(0)])
+    network = MLPAutoencoder(4, 3, (8,), generator=torch.Generator().manual_seed(0))
     output = network(torch.full((2, 4), 1e15))
     assert torch.isfinite(output.penalty).all()
 
 
 def test_point_code_has_no_penalty():
-    generators = [torch.Generator().manual_seed(0)]
-    output = MLPAutoencoder(4, 3, (8,), variational=False, generators=generators)(tensors()[0])
+    generator = torch.Generator().manual_seed(0)
+    output = MLPAutoencoder(4, 3, (8,), variational=False, generator=generator)(tensors()[0])
     assert output.penalty is None and output.log_var is None
 
 
 def autoencoder():
-    network = MLPAutoencoder(6, 2, (8,), generators=[torch.Generator().manual_seed(1)])
+    network = MLPAutoencoder(6, 2, (8,), generator=torch.Generator().manual_seed(1))
     return Autoencoder(network, likelihood("gaussian", 6))
 
 
@@ -187,23 +193,32 @@ def loss_case(members=2, n=10, d=3):
 def test_loss_sums_features_and_averages_samples_alone():
     error, kl, output = loss_case()
     reconstruction, penalty = loss_parts(output, error, beta=0.5)
-    torch.testing.assert_close(reconstruction, error.sum() / 10)
-    torch.testing.assert_close(penalty, kl.sum() / 10)
-    reconstruction, penalty = loss_parts(Output(error, kl), error, beta=0.0, trim=0.2)
+    torch.testing.assert_close(reconstruction, error.sum((1, 2)) / 10)  # one a member
+    torch.testing.assert_close(penalty, kl.sum(1) / 10)
+    reconstruction, penalty = loss_parts(Output(error, kl), error, beta=0.0, trims=(0.2, 0.2))
     assert penalty is None
 
 
 @pytest.mark.parametrize("trim, n_kept", [(0.2, 8), (0.25, 8), (0.5, 5), (0.95, 1)])
 def test_trimmed_rows_get_no_gradient(trim, n_kept):
     error, kl, output = loss_case()
-    reconstruction, penalty = loss_parts(output, error, beta=2.0, trim=trim)
-    (reconstruction + 2.0 * penalty).backward()
+    reconstruction, penalty = loss_parts(output, error, beta=2.0, trims=(trim, trim))
+    (reconstruction + 2.0 * penalty).sum().backward()
     loss = (error.sum(-1) + 2.0 * kl).detach()
     kept = loss <= loss.sort(dim=1).values[:, [n_kept - 1]]  # each member trims its own
     assert (kept.sum(1) == n_kept).all()
     torch.testing.assert_close(kl.grad, 2.0 * kept / n_kept)
     torch.testing.assert_close(error.grad, kept[..., None].expand(2, 10, 3) / n_kept)
     assert (error.grad[~kept] == 0).all() and (kl.grad[~kept] == 0).all()
+
+
+def test_each_member_has_its_own_beta_and_trim():
+    error, kl, output = loss_case()
+    beta = torch.tensor([[0.5], [3.0]])
+    parts = loss_parts(output, error, beta, (0.0, 0.5))
+    for i, trims in enumerate([(), (0.5,)]):
+        own = loss_parts(Output(*(p[i : i + 1] for p in output)), error[i : i + 1], beta[i], trims)
+        torch.testing.assert_close([part[i] for part in parts], [part[0] for part in own])
 
 
 def test_trimming_a_network_is_training_without_the_rows():
@@ -213,7 +228,7 @@ def test_trimming_a_network_is_training_without_the_rows():
     grads = []
     for rows, trim in ((x, 0.1), (torch.cat([x[:3], x[4:]]), 0.0)):
         module = autoencoder()
-        reconstruction, kl = loss_parts(*module(rows), 1.0, trim)
+        reconstruction, kl = loss_parts(*module(rows), 1.0, (trim,))
         (reconstruction + kl).backward()
         grads.append([p.grad for p in module.parameters()])
         assert all((g != 0).any() for g in grads[-1])
@@ -222,6 +237,6 @@ def test_trimming_a_network_is_training_without_the_rows():
 
 def test_gradient_of_the_kl_reaches_the_encoder_alone():
     module = autoencoder()
-    loss_parts(*module(torch.ones(4, 6)), 1.0)[1].backward()
+    loss_parts(*module(torch.ones(4, 6)), 1.0)[1].sum().backward()
     assert all((p.grad != 0).any() for p in module.network.encoder.parameters())
     assert all(p.grad is None for p in module.network.decoder.parameters())

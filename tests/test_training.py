@@ -19,7 +19,7 @@ from skorch.callbacks import (
 from skvae import AEDetector, VAEDetector
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLPAutoencoder
-from skvae.training import Autoencoder, fit_autoencoder
+from skvae.training import Autoencoder, Member, fit_autoencoders
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def same(one, other):
 
 
 def autoencoder(generator):
-    network = MLPAutoencoder(6, 2, (8,), generators=[generator])
+    network = MLPAutoencoder(6, 2, (8,), generator=generator)
     return Autoencoder(network, LIKELIHOODS["gaussian"](6))
 
 
@@ -65,7 +65,7 @@ class Recorder(Callback):
 
     def on_batch_end(self, net, batch, training, **kwargs):
         assert training
-        self._count(f"batch_end of {len(batch[0])}")
+        self._count(f"batch_end of {batch[0]['x'].shape[1]}")
         self.lr.append(net.optimizer_.param_groups[0]["lr"])
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
@@ -113,16 +113,18 @@ def test_the_loop_is_that_of_plain_torch(X):
     for step in range(8):
         if step % 4 == 0:
             order = torch.randperm(100, generator=generator)
-        batch = x[order[step % 4 * 32 : step % 4 * 32 + 32]]
+            noise = torch.zeros(1, 100, 16)
+            noise[0, :, :2] = torch.randn(100, 2, generator=generator)
+        rows = slice(step % 4 * 32, step % 4 * 32 + 32)
         cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / 8))
         optimizer.param_groups[0]["lr"] = 0.01 * cosine
         optimizer.zero_grad()
-        output, error = module(batch, torch.randn(1, len(batch), 2, generator=generator))
+        output, error = module(x[order[rows]], noise[:, rows])
         (error.sum(-1) + 0.5 * output.penalty).mean().backward()
         optimizer.step()
     generator = torch.Generator().manual_seed(0)
-    settings = {"generator": generator, "beta": 0.5, "max_steps": 8, "batch_size": 32, "lr": 0.01}
-    net = fit_autoencoder(autoencoder(generator), x, **settings)
+    member = Member(autoencoder(generator), x, generator, beta=0.5)
+    (net,) = fit_autoencoders([[member]], max_steps=8, batch_size=32, lr=0.01)
     for name, value in state(net).items():
         torch.testing.assert_close(value, module.state_dict()[name], rtol=1e-5, atol=1e-6)
 

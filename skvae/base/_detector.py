@@ -1,13 +1,15 @@
 """BaseDetector: parameters, and the fit of scaler, network, score and threshold, in that order.
 
 What a fitted detector does with rows stands in `_road`, and what follows from their scores in
-`_decisions`.
+`_decisions`. A fit has three steps, so that `_stack` can train the networks of many detectors as
+one: ``_prepare``, training, ``_finish``.
 """
 
 import math
 from contextlib import nullcontext
 from copy import deepcopy
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,6 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     OutlierMixin,
-    _fit_context,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
@@ -39,14 +40,25 @@ from skvae.base._road import RoadMixin
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import Output
-from skvae.scores import SCORES, make_score
+from skvae.scores import SCORES, Ensemble, make_score
 from skvae.thresholds import is_conformal
-from skvae.training import OPTIMIZERS, Autoencoder, fit_autoencoder
+from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
 # A percentile of so many training scores is sure to a third of a percentage point.
 MAX_THRESHOLD_ROWS = 10_000
+
+
+class Plan(NamedTuple):
+    """What a detector has settled before the training: rows by their indices, seeds, networks."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    is_normal: np.ndarray
+    seeds: list
+    members: list
+    x_valid: torch.Tensor | None
 
 
 class BaseDetector(
@@ -82,6 +94,7 @@ class BaseDetector(
         "patience": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, None],
         "device": [str, torch.device],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -91,7 +104,6 @@ class BaseDetector(
 
     # -- training ---------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Train the network, fit the score on trusted rows, and set the threshold.
 
@@ -118,7 +130,10 @@ class BaseDetector(
         before = dict(vars(self))
         try:
             with one_thread if self._fits_on_one_thread else nullcontext():
-                self._fit(X, y)
+                X, y = self._validate_fit(X, y)
+                plan = self._prepare(X, y)
+                (net,) = fit_autoencoders([plan.members], **self._training(plan))
+                self._finish(plan, X, y, net)
         except BaseException:
             # A fit that fails half way leaves the detector as it was.
             vars(self).clear()
@@ -126,23 +141,41 @@ class BaseDetector(
             raise
         return self
 
-    def _fit(self, X, y):
-        score = make_score(self._score_parameter)
-        self._check_parameters_agree(score)
-        X = self._validate_fit(X)
-        y = self._validate_labels(X, y)
+    def _validate_fit(self, X, y):
+        """Rows and labels, checked; the labels are None where no parameter reads them."""
+        self._validate_params()
+        self._check_parameters_agree(make_score(self._score_parameter))
+        X = self._validate_rows(X)
+        return X, self._validate_labels(X, y)
+
+    def _prepare(self, X, y):
+        """Split and scale rows and make the networks that are to be trained."""
         is_normal = self._normal_rows(X, y)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        rng = check_random_state(self.random_state)
+        seed = rng.randint(np.iinfo(np.int32).max)
+        # The first member of an ensemble is the lone detector of the same random_state.
+        more = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=self.n_estimators)
+        seeds = [seed, *more[1:].tolist()]
         train, held_out = self._split(is_normal, np.random.RandomState(seed))
         self.device_ = resolve_device(self.device)
         self.scaler_ = self._fit_scaler(X[train])
-        self.net_ = self._train(X[train], seed)
+        x, x_valid = self._scaled_rows(X[train], seed)
+        members = self._members(x, seeds)
+        return Plan(train, held_out, is_normal, seeds, members, x_valid)
+
+    def _finish(self, plan, X, y, net):
+        """Take the trained net, fit the score on trusted rows, and set the threshold."""
+        if isinstance(net, Exception):
+            raise net
+        self.net_ = net
         self._built = self._architecture(X.shape[1])
-        self.latent_dim_ = self._n_features_out = self.net_.module_.network.latent_dim
-        self.n_steps_ = self.net_.n_steps - self.net_.steps_left
-        self.history_ = _history_table(self.net_.history)
-        self.score_ = self._fit_score(score, X[train], seed)
-        self._fit_threshold(X, y, is_normal, held_out, np.random.RandomState(seed))
+        network = net.module_.network
+        self.latent_dim_ = network.latent_dim
+        self._n_features_out = self.latent_dim_ * network.n_members
+        self.n_steps_ = net.n_steps - net.steps_left
+        self.history_ = _history_table(net.history)
+        self.score_ = self._fit_score(X[plan.train], plan.seeds)
+        self._fit_threshold(X, y, plan)
 
     def _check_parameters_agree(self, score):
         if isinstance(self.threshold, type):
@@ -164,7 +197,7 @@ class BaseDetector(
                 f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
             )
 
-    def _validate_fit(self, X):
+    def _validate_rows(self, X):
         with naming_the_column(X):
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         if self._goes_on and self._architecture(X.shape[1]) != self._built:
@@ -226,59 +259,67 @@ class BaseDetector(
             return self.scaler_
         return fit_scaler(self.scaler, X)
 
-    def _train(self, X, seed):
+    def _scaled_rows(self, X, seed):
+        """Rows to train on, and those that decide on stopping early, as the network takes them."""
         x = scaled(X, self.scaler_, self.device_)
         if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
                 f"in [{x.min():.4g}, {x.max():.4g}]. Use scaler='minmax' or another likelihood."
             )
-        x_valid = None
-        if self.early_stopping:
-            n_valid = max(1, round(self.validation_fraction * len(x)))
-            if n_valid >= len(x):
-                raise ValueError(
-                    f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
-                    "on; lower validation_fraction."
-                )
-            order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
-            x, x_valid = x[order[n_valid:]], x[order[:n_valid]]
-        generator = torch.Generator().manual_seed(seed)
-        return fit_autoencoder(
-            self._initial_autoencoder(X.shape[1], generator),
-            x,
-            X_valid=x_valid,
-            generator=generator,
-            beta=getattr(self, "beta", 0.0),
-            trim=self._trim,
-            max_steps=self.max_steps,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            optimizer=self.optimizer,
-            patience=self.patience,
-            callbacks=self.callbacks,
-            device=self.device_,
-            verbose=self.verbose,
-        )
+        if not self.early_stopping:
+            return x, None
+        n_valid = max(1, round(self.validation_fraction * len(x)))
+        if n_valid >= len(x):
+            raise ValueError(
+                f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
+                "on; lower validation_fraction."
+            )
+        order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
+        return x[order[n_valid:]], x[order[:n_valid]]
 
-    def _initial_autoencoder(self, n_features, generator):
+    def _members(self, x, seeds):
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        beta = getattr(self, "beta", 0.0)
         if self._goes_on:
-            return deepcopy(self.net_.module_)
-        network = self._build_network(n_features, [generator])
-        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features, network.n_members))
+            autoencoders = deepcopy(self.net_.module_).unstack()
+        else:
+            autoencoders = [self._new_autoencoder(x.shape[1], each) for each in generators]
+        pairs = zip(autoencoders, generators, strict=True)
+        return [Member(autoencoder, x, each, beta, self._trim) for autoencoder, each in pairs]
+
+    def _new_autoencoder(self, n_features, generator):
+        network = self._build_network(n_features, generator)
+        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features))
+
+    def _training(self, plan):
+        """Settings of the training that all members of a stack share."""
+        names = ("max_steps", "max_epochs", "batch_size", "lr", "optimizer", "patience")
+        settings = {name: getattr(self, name) for name in (*names, "callbacks", "verbose")}
+        return {**settings, "device": self.device_, "X_valid": plan.x_valid}
+
+    def _stacks_with(self, plan):
+        """What detectors must have in common to be trained as one; None for one to train alone."""
+        alone = self.early_stopping or self.callbacks or self.warm_start
+        if alone or not isinstance(self.optimizer, str):
+            return None
+        shape = tuple(plan.members[0].rows.shape)
+        training = [value for name, value in self._training(plan).items() if name != "verbose"]
+        code_dim = plan.members[0].autoencoder.network.code_dim
+        network = (getattr(self, name) for name in self._network_parameters)
+        return repr((type(self), shape, code_dim, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""
-        names = ("latent_dim", *self._network_parameters, "likelihood", "scaler")
+        names = ("latent_dim", *self._network_parameters, "likelihood", "scaler", "n_estimators")
         return {"n_features": n_features} | {name: getattr(self, name) for name in names}
 
     @property
     def _goes_on(self):
         return self.warm_start and hasattr(self, "net_")
 
-    def _build_network(self, n_features, generators):
-        """The network module of the detector, one member a generator."""
+    def _build_network(self, n_features, generator):
+        """The network module of the detector, of one member."""
         raise NotImplementedError
 
     @property
@@ -291,14 +332,17 @@ class BaseDetector(
         """Share of the rows that no score is fitted on: a margin wider, half at most."""
         return min(3 * self.contamination, 0.5)
 
-    def _fit_score(self, score, X, seed):
-        reference = X[self._trusted_rows(X, np.random.RandomState(seed))]
+    def _fit_score(self, X, seeds):
+        score = Ensemble([make_score(self._score_parameter) for _ in seeds])
+        if not score.needs_fit:
+            return score
+        reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
         with torch.inference_mode():
             blocks = list(self._blocks(reference))
-            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks])
+            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks], 1)
             columns = zip(*(b[1] for b in blocks), strict=True)
-            output = Output(*(None if c[0] is None else torch.cat(c) for c in columns))
-            return score.fit(x, output, error, self.net_.module_, seed)
+            output = Output(*(None if c[0] is None else torch.cat(c, 1) for c in columns))
+            return score.fit(x, output, error, self.net_.module_.unstack(), seeds)
 
     def _trusted_rows(self, X, rng):
         """Indices of the rows of smallest loss, the share that contamination leaves, sampled."""
@@ -312,14 +356,17 @@ class BaseDetector(
         return rows
 
     def _loss(self, x, output, error):
-        loss = error.sum(1)
-        return loss if output.penalty is None else loss + self.beta * output.penalty
+        loss = error.flatten(2).sum(2)
+        loss = loss if output.penalty is None else loss + self.beta * output.penalty
+        return loss.mean(0)
 
-    def _fit_threshold(self, X, y, is_normal, held_out, rng):
+    def _fit_threshold(self, X, y, plan):
+        held_out, is_normal = plan.held_out, plan.is_normal
         rows = held_out if len(held_out) else np.arange(len(X))
         if not self._threshold_reads_labels:
             rows = rows[is_normal[rows]]  # a percentile is a rate of false alarms
             if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
+                rng = np.random.RandomState(plan.seeds[0])
                 rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
         scores = self._anomaly_scores(X[rows])
         y = y[rows] if y is not None and self._threshold_reads_labels else None

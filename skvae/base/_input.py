@@ -44,22 +44,27 @@ def _first_bad_column(X):
 class _OneThread:
     """Limit numerical libraries to one thread, for as long as any fit of the process runs.
 
-    The limits are the process's, so fits in several Python threads share one: the first sets it,
-    the last takes it back. Each alone would restore what another had set.
+    The limits of threadpoolctl are the process's, so fits in several Python threads share one: the
+    first sets it, the last takes it back. Each alone would restore what another had set. torch has
+    its own, and a copy of the product library that threadpoolctl does not see.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._n_inside = 0
+        self._here = threading.local()
 
     def __enter__(self):
         with self._lock:
             if self._n_inside == 0:
                 self._limits = threadpool_limits(1)
             self._n_inside += 1
+            vars(self._here).setdefault("n_torch", []).append(torch.get_num_threads())
+            torch.set_num_threads(1)
 
     def __exit__(self, *exception):
         with self._lock:
+            torch.set_num_threads(self._here.n_torch.pop())
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._limits.restore_original_limits()

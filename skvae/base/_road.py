@@ -19,8 +19,38 @@ class RoadMixin(TransformerMixin):
     Public methods validate; their private twins take rows that are validated already.
     """
 
-    def anomaly_score(self, X):
+    def anomaly_score(self, X, return_std=False):
         """Anomaly score of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return the spread over the members of an ensemble as well.
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n_samples,)
+            Higher = more anomalous; in the units of the chosen ``score``. Of an ensemble, the mean
+            of `member_scores`.
+        std : ndarray of float64 of shape (n_samples,)
+            Only with ``return_std``: standard deviation of `member_scores`, how far the members
+            disagree about the row.
+
+        Raises
+        ------
+        ValueError
+            If ``return_std`` is asked of a single network.
+        """
+        if not return_std:
+            return self._anomaly_scores(self._validate(X))
+        scores = self.member_scores(X)
+        if scores.shape[1] == 1:
+            raise ValueError("return_std needs several networks: fit with n_estimators=5, say.")
+        return scores.mean(1), scores.std(1)
+
+    def member_scores(self, X):
+        """Anomaly scores by each member of the ensemble.
 
         Parameters
         ----------
@@ -28,10 +58,11 @@ class RoadMixin(TransformerMixin):
 
         Returns
         -------
-        scores : ndarray of float64 of shape (n_samples,)
-            Higher = more anomalous; in the units of the chosen ``score``.
+        scores : ndarray of float64 of shape (n_samples, n_estimators)
+            Each member's scores are shifted and scaled so that all have the same mean and spread
+            on the trusted training rows; their mean is the anomaly score.
         """
-        return self._anomaly_scores(self._validate(X))
+        return self._by_block(self.score_.by_member, self._validate(X))
 
     def error_map(self, X):
         """Share of each feature in the anomaly score.
@@ -79,7 +110,7 @@ class RoadMixin(TransformerMixin):
             If the scaler is a transformer without ``inverse_transform``.
         """
         X = self._validate(X)
-        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat, X))
+        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat.mean(0), X))
 
     def transform(self, X):
         """Latent means.
@@ -90,10 +121,13 @@ class RoadMixin(TransformerMixin):
 
         Returns
         -------
-        Z : ndarray of float32 of shape (n_samples, latent_dim_)
+        Z : ndarray of float32 of shape (n_samples, n_estimators * latent_dim_)
+            The members of an ensemble stand side by side.
         """
         return self._by_block(
-            lambda x, output, error: output.latent, self._validate(X), dtype=np.float32
+            lambda x, output, error: output.latent.transpose(0, 1).flatten(1),
+            self._validate(X),
+            dtype=np.float32,
         )
 
     def inverse_transform(self, Z):
@@ -101,22 +135,28 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, latent_dim_)
+        Z : array-like of shape (n_samples, n_estimators * latent_dim_)
+            As `transform` returns them.
 
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features)
-            In the units of the training data.
+            In the units of the training data; the mean over the members of an ensemble.
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")
-        if Z.shape[1] != self.latent_dim_:
-            raise ValueError(f"Z has {Z.shape[1]} columns, but latent_dim_ is {self.latent_dim_}.")
-        decode = self.net_.module_.network.decode
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns, but transform makes {self._n_features_out}."
+            )
+        network = self.net_.module_.network
         z = torch.as_tensor(Z, device=self._module_device)
+        parts = []
         with torch.inference_mode():
-            parts = [decode(padded(part)[None])[0, : len(part)] for part in z.split(BLOCK_ROWS)]
-        return self._unscaled(torch.cat(parts).cpu().numpy())
+            for part in z.split(BLOCK_ROWS):
+                members = padded(part).unflatten(1, (network.n_members, -1)).transpose(0, 1)
+                parts.append(network.decode(members)[:, : len(part)].mean(0))
+        return self._unscaled(torch.cat(parts).double().cpu().numpy())
 
     # -- the road, for rows that are validated already ---------------------------------------
 
@@ -143,7 +183,7 @@ class RoadMixin(TransformerMixin):
         return results
 
     def _blocks(self, X):
-        """Scaled rows, network output without its member dimension, and error map.
+        """Scaled rows, network output and error map, these two with their member dimension.
 
         The network sees blocks of one fixed shape, the last one padded, so that the bits of a
         row's score do not depend on the rows beside it.
@@ -158,8 +198,8 @@ class RoadMixin(TransformerMixin):
             for x in rows.split(BLOCK_ROWS):
                 n = len(x)
                 output, error = module(padded(x))
-                output = Output(*(None if part is None else part[0, :n] for part in output))
-                yield x, output, error[0, :n]
+                output = Output(*(None if part is None else part[:, :n] for part in output))
+                yield x, output, error[:, :n]
 
     @property
     def _module_device(self):

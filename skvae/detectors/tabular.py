@@ -37,7 +37,7 @@ class _TabularDetector(BaseDetector):
                 f"{self.output_activation!r}: its mean is a probability."
             )
 
-    def _build_network(self, n_features, generators):
+    def _build_network(self, n_features, generator):
         sizes = self.hidden_layer_sizes
         return MLPAutoencoder(
             n_features,
@@ -46,7 +46,7 @@ class _TabularDetector(BaseDetector):
             activation=self.activation,
             output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
             variational=self._variational,
-            generators=generators,
+            generator=generator,
         )
 
 
@@ -141,6 +141,11 @@ class AEDetector(_TabularDetector):
         or gradients makes training use skorch's slower loop.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    n_estimators : int, default=1
+        Networks of the ensemble. They differ in initial weights and order of the rows, and are
+        trained together, ten in less than three times the time of one. Their scores, calibrated,
+        are averaged. The spread over ``random_state`` falls with it; the quality of the ranking
+        hardly rises. See ``anomaly_score(X, return_std=True)``.
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False
@@ -234,6 +239,7 @@ class AEDetector(_TabularDetector):
         patience=5,
         callbacks=None,
         device="cpu",
+        n_estimators=1,
         random_state=None,
         warm_start=False,
         verbose=0,
@@ -260,6 +266,7 @@ class AEDetector(_TabularDetector):
         self.patience = patience
         self.callbacks = callbacks
         self.device = device
+        self.n_estimators = n_estimators
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -359,6 +366,11 @@ class VAEDetector(_TabularDetector):
         or gradients makes training use skorch's slower loop.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    n_estimators : int, default=1
+        Networks of the ensemble. They differ in initial weights and order of the rows, and are
+        trained together, ten in less than three times the time of one. Their scores, calibrated,
+        are averaged. The spread over ``random_state`` falls with it; the quality of the ranking
+        hardly rises. See ``anomaly_score(X, return_std=True)``.
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False
@@ -462,6 +474,7 @@ class VAEDetector(_TabularDetector):
         patience=5,
         callbacks=None,
         device="cpu",
+        n_estimators=1,
         random_state=None,
         warm_start=False,
         verbose=0,
@@ -489,6 +502,7 @@ class VAEDetector(_TabularDetector):
         self.patience = patience
         self.callbacks = callbacks
         self.device = device
+        self.n_estimators = n_estimators
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose

@@ -25,3 +25,7 @@ class Output(NamedTuple):
     latent: torch.Tensor
     log_var: torch.Tensor | None = None
     penalty: torch.Tensor | None = None
+
+    def member(self, i):
+        """Output of one member, without the member dimension."""
+        return Output(*(None if part is None else part[i] for part in self))

@@ -24,39 +24,44 @@ ACTIVATIONS = {
 LOG_VAR_RANGE = (-20.0, 20.0)
 
 
-# Products with 5 to 10 columns round by the position of a row in its block on some processors;
-# whole vectors of columns do not, so scoring pads the columns to a multiple of this.
+# Whole vectors of numbers round alike wherever they stand; the rest of a row, and products with 5
+# to 10 columns, do not on some processors. So columns are padded to a multiple of this: then the
+# bits of a row's score do not depend on the rows beside it, nor those of a network on its stack.
 COLUMNS = 16
 
 
-class StackedLinear(nn.Module):
-    """``n_members`` linear layers as one batched product.
+def n_padded(n_columns):
+    """The next multiple of ``COLUMNS``."""
+    return math.ceil(n_columns / COLUMNS) * COLUMNS
 
-    Each member draws its weights from its own generator, so a member of a stack starts as the
-    lone network of the same seed does. Weights and biases are uniform in +-1/sqrt(fan_in).
+
+class StackedLinear(nn.Module):
+    """Linear layers of many members as one batched product; new, it has one member.
+
+    Weights and biases are uniform in +-1/sqrt(fan_in).
     """
 
-    def __init__(self, in_features, out_features, generators):
+    def __init__(self, in_features, out_features, generator):
         super().__init__()
+        self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
 
         def draw(*shape):
-            members = [torch.rand(shape, generator=generator) for generator in generators]
-            return nn.Parameter((torch.stack(members) * 2 - 1) * bound)
+            values = (torch.rand(1, *shape, generator=generator) * 2 - 1) * bound
+            # Weights of zero, whose gradients are zero: they stay as they are.
+            return nn.Parameter(F.pad(values, (0, n_padded(out_features) - out_features)))
 
         self.weight = draw(in_features, out_features)
         self.bias = draw(1, out_features)
 
     def forward(self, x):
-        missing = -self.weight.shape[2] % COLUMNS
-        if self.training or not missing:
-            return torch.baddbmm(self.bias, x, self.weight)
-        weight, bias = F.pad(self.weight, (0, missing)), F.pad(self.bias, (0, missing))
-        return torch.baddbmm(bias, x, weight)[..., :-missing]
+        return torch.baddbmm(self.bias, x, self.weight)[..., : self.out_features]
 
 
 class MLPAutoencoder(nn.Module):
     """Encoder and mirrored decoder of fully connected layers.
+
+    New, it has one member; `skvae.training.Autoencoder.stack` makes one network of many.
 
     Parameters
     ----------
@@ -68,8 +73,8 @@ class MLPAutoencoder(nn.Module):
     variational : bool
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
-    generators : sequence of torch.Generator
-        One a member; their number is the number of members.
+    generator : torch.Generator
+        Of the initial weights.
     """
 
     def __init__(
@@ -81,25 +86,52 @@ class MLPAutoencoder(nn.Module):
         activation="relu",
         output_activation="identity",
         variational=True,
-        generators,
+        generator,
     ):
         super().__init__()
         self.n_features = n_features
-        self.latent_dim = latent_dim
-        self.n_members = len(generators)
+        self.latent_dims = (latent_dim,)
+        self.code_dim = n_padded(latent_dim)
         self.variational = variational
         self.activation = activation
         self.output_activation = output_activation
         code = 2 * latent_dim if variational else latent_dim
         down = [n_features, *hidden_layer_sizes, code]
         up = [latent_dim, *reversed(hidden_layer_sizes), n_features]
-        self.encoder = self._layers(down, generators)
-        self.decoder = self._layers(up, generators)
+        self.encoder = self._layers(down, generator)
+        self.decoder = self._layers(up, generator)
+        self._pad_code(latent_dim)
+
+    @property
+    def n_members(self):
+        """Number of members."""
+        return len(self.latent_dims)
+
+    @property
+    def latent_dim(self):
+        """Number of latents, of the widest member."""
+        return max(self.latent_dims)
+
+    def _pad_code(self, latent_dim):
+        """Pad mean, log-variance and what decodes them to ``code_dim`` with weights of 0.
+
+        Such a latent has mean 0 and log-variance 0, so its KL and the gradient of it are 0; as long
+        as its noise is 0 too, the decoder's weights for it have no gradient either. So it stays 0
+        and changes nothing, and codes of different widths fit into one stack.
+        """
+        code, first = self.encoder[-1], self.decoder[0]
+        missing = self.code_dim - latent_dim
+        for parameter in (code.weight, code.bias):
+            drawn = parameter.data[..., : code.out_features]
+            halves = drawn.unflatten(-1, (1 + self.variational, latent_dim))
+            parameter.data = F.pad(halves, (0, missing)).flatten(-2)
+        code.out_features = code.weight.shape[-1]
+        first.weight.data = F.pad(first.weight.data, (0, 0, 0, missing))
 
     @staticmethod
-    def _layers(sizes, generators):
+    def _layers(sizes, generator):
         pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        return nn.ModuleList(StackedLinear(a, b, generators) for a, b in pairs)
+        return nn.ModuleList(StackedLinear(a, b, generator) for a, b in pairs)
 
     def _run(self, layers, x):
         activation = ACTIVATIONS[self.activation]
@@ -110,23 +142,33 @@ class MLPAutoencoder(nn.Module):
 
     def encode(self, x):
         """Mean and log-variance (None for a plain autoencoder) of the code of each row."""
-        if x.ndim == 2:  # the same rows for every member
-            x = x.expand(self.n_members, *x.shape)
+        # Rows without a member dimension are the same for every member.
+        x = x.expand(self.n_members, *x.shape[-2:])
         code = self._run(self.encoder, x)
         if not self.variational:
             return code, None
-        mean, log_var = code.split(self.latent_dim, dim=-1)
+        mean, log_var = code.split(self.code_dim, dim=-1)
         return mean, log_var.clamp(*LOG_VAR_RANGE)
 
     def decode(self, z):
         """Reconstruction of each code."""
+        z = F.pad(z, (0, self.code_dim - z.shape[-1]))
         return ACTIVATIONS[self.output_activation](self._run(self.decoder, z))
 
     def forward(self, x, noise=None):
-        """Reconstruct ``x`` from the posterior mean, or from ``mean + noise * std``."""
+        """Reconstruct ``x`` from the posterior mean, or from ``mean + noise * std``.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_members, n_samples, n_features)
+            The member dimension may be 1 or missing where members share their rows.
+        noise : tensor of shape (n_members, n_samples, code_dim), default=None
+            0 from a member's ``latent_dim`` on.
+        """
         mean, log_var = self.encode(x)
         if not self.variational:
-            return Output(self.decode(mean), mean)
+            return Output(self.decode(mean), mean[..., : self.latent_dim])
         z = mean if noise is None else torch.addcmul(mean, noise, torch.exp(0.5 * log_var))
-        kl = 0.5 * ((mean.square() + log_var.exp() - log_var).sum(-1) - self.latent_dim)
-        return Output(self.decode(z), mean, log_var, kl)
+        kl = 0.5 * ((mean.square() + log_var.exp() - log_var).sum(-1) - self.code_dim)
+        x_hat = self.decode(z)
+        return Output(x_hat, mean[..., : self.latent_dim], log_var[..., : self.latent_dim], kl)

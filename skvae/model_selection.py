@@ -1,0 +1,297 @@
+"""Searches over parameters whose networks are trained together, at the price of a few fits."""
+
+from collections import defaultdict, deque
+from copy import deepcopy
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.model_selection import (
+    GridSearchCV,
+    ParameterGrid,
+    ParameterSampler,
+    RandomizedSearchCV,
+    check_cv,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_random_state
+
+from skvae.base import BaseDetector, Fit, fit_stack
+
+__all__ = ["StackedGridSearchCV", "StackedRandomizedSearchCV"]
+
+# Rows of several folds are held at once, up to so many numbers: 1 GiB with what is made of them.
+MAX_VALUES = 1 << 26
+
+
+class StackedGridSearchCV(GridSearchCV):
+    """`GridSearchCV` that trains the networks of all candidates and folds as one.
+
+    A network for a table is so small that nearly all the time of its training is overhead; one
+    product for fifty networks costs little more than for one. Candidates that differ in ``beta``,
+    ``latent_dim``, ``contamination``, ``score``, ``threshold``, ``random_state`` or anything else
+    that does not change the shape of a step are trained together, fold for fold on their own rows;
+    those that differ in layer sizes, likelihood, batch size, steps or learning rate group after
+    group; and those with callbacks, early stopping, a warm start or an own optimizer one by one.
+    Scores are those of plain `GridSearchCV`.
+
+    Parameters
+    ----------
+    estimator : detector, or Pipeline that ends in one
+        The steps before the detector are fitted a fold, and once for candidates that share them.
+        Other estimators work and are fitted one by one.
+    param_grid, scoring, refit, cv, error_score, return_train_score, pre_dispatch
+        As in `sklearn.model_selection.GridSearchCV`.
+    n_jobs : int, default=None
+        Processes among which the fits are divided, each with its own stacks. Scoring stays in this
+        one.
+    verbose : int, default=0
+        1 shows a progress bar for each training; more is `GridSearchCV`'s.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_
+        As `GridSearchCV` has them. ``fit_time`` is a fit's share of the training that it was part
+        of, and what was done for it alone.
+
+    See Also
+    --------
+    StackedRandomizedSearchCV : The same for randomly drawn candidates.
+
+    Notes
+    -----
+    Folds of unlike length are trained length by length. Memory holds the rows of one fold each, not
+    of one candidate each, and 1 GiB of them at most beside ``X``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import VAEDetector
+    >>> from skvae.model_selection import StackedGridSearchCV
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.randn(200, 2) @ rng.randn(2, 6) + 0.1 * rng.randn(200, 6)
+    >>> detector = VAEDetector(max_steps=50, score="elbo", random_state=0)
+    >>> grid = {"beta": [0.1, 1.0], "latent_dim": [2, 5]}
+    >>> search = StackedGridSearchCV(detector, grid).fit(X)
+    >>> len(search.cv_results_["mean_test_score"])
+    4
+    """
+
+    def fit(self, X, y=None, *, groups=None):
+        """Fit all candidates on all folds, and the best one on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Labels for the scoring, and for detectors that read them.
+        groups : array-like of shape (n_samples,), default=None
+            For the splitter.
+
+        Returns
+        -------
+        self : object
+        """
+        return _fit_search(self, GridSearchCV, ParameterGrid(self.param_grid), X, y, groups)
+
+
+class StackedRandomizedSearchCV(RandomizedSearchCV):
+    """`RandomizedSearchCV` that trains the networks of all candidates and folds as one.
+
+    Parameters
+    ----------
+    estimator, n_jobs, verbose
+        As in `StackedGridSearchCV`.
+    param_distributions, n_iter, scoring, refit, cv, random_state, error_score, \
+            return_train_score, pre_dispatch
+        As in `sklearn.model_selection.RandomizedSearchCV`; with one ``random_state`` both try the
+        same candidates.
+
+    See Also
+    --------
+    StackedGridSearchCV : What is trained together, and all else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.stats import loguniform
+    >>> from skvae import VAEDetector
+    >>> from skvae.model_selection import StackedRandomizedSearchCV
+    >>> X = np.random.RandomState(0).randn(100, 4)
+    >>> detector = VAEDetector(max_steps=20, score="elbo", random_state=0)
+    >>> drawn = {"beta": loguniform(0.1, 10)}
+    >>> search = StackedRandomizedSearchCV(detector, drawn, n_iter=3, random_state=0).fit(X)
+    >>> len(search.cv_results_["params"])
+    3
+    """
+
+    def fit(self, X, y=None, *, groups=None):
+        """Fit all candidates on all folds, and the best one on all rows.
+
+        Parameters and returns as in `StackedGridSearchCV.fit`.
+        """
+        random_state = check_random_state(self.random_state)
+        # A copy, so that the plain search draws the same candidates once more.
+        candidates = ParameterSampler(
+            self.param_distributions, self.n_iter, random_state=deepcopy(random_state)
+        )
+        more = {"random_state": random_state}
+        return _fit_search(self, RandomizedSearchCV, candidates, X, y, groups, **more)
+
+
+class _Task(NamedTuple):
+    """A candidate on a fold."""
+
+    estimator: object
+    params: dict
+    fold: int
+    train: np.ndarray
+
+
+def _fit_search(search, plain, candidates, X, y, groups, **more):
+    """Train everything first; then the plain search finds each fit done."""
+    cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator))
+    folds = list(cv.split(X, y, groups))
+    candidates = list(candidates)
+    tasks = [
+        _Task(clone(search.estimator).set_params(**clone(params, safe=False)), params, fold, train)
+        for fold, (train, _) in enumerate(folds)
+        for params in candidates
+    ]
+    fits = _fit_tasks(tasks, X, y, search.n_jobs, search.verbose)
+    done = defaultdict(deque)
+    for task, fit in zip(tasks, fits, strict=True):
+        done[_key(task.params, task.train)].append(fit)
+    more |= {"estimator": _Done(search.estimator, done), "cv": folds, "n_jobs": None}
+    more["verbose"] = max(0, search.verbose - 1)
+    inner = plain(**search.get_params(deep=False) | more)
+    inner.fit(X, y, rows=np.arange(len(X)))
+    vars(search).update({name: value for name, value in vars(inner).items() if name.endswith("_")})
+    if hasattr(inner, "best_estimator_"):
+        search.best_estimator_ = inner.best_estimator_.estimator
+    seconds = np.reshape([fit.seconds for fit in fits], (len(folds), len(candidates)))
+    search.cv_results_["mean_fit_time"] = seconds.mean(0)
+    search.cv_results_["std_fit_time"] = seconds.std(0)
+    return search
+
+
+def _fit_tasks(tasks, X, y, n_jobs, verbose):
+    """A `Fit` for each task, in their order, which is fold after fold."""
+    n_values = len(tasks[0].train) * np.size(_safe_indexing(X, [0]))
+    folds_at_once = max(1, MAX_VALUES // n_values)
+    chunks = defaultdict(list)
+    for task in tasks:
+        chunks[task.fold // folds_at_once].append(task)
+    n_parts = effective_n_jobs(n_jobs)
+    parts = [
+        [chunk[i] for i in own]
+        for chunk in chunks.values()
+        for own in np.array_split(np.arange(len(chunk)), n_parts)
+    ]
+    fits = Parallel(n_jobs=n_jobs)(delayed(_fit_part)(part, X, y, verbose) for part in parts)
+    return [fit for part in fits for fit in part]
+
+
+def _fit_part(tasks, X, y, verbose):
+    """Fit the estimators of the tasks; those that end in a detector as stacks."""
+    folds = {task.fold: task.train for task in tasks}
+    rows = {
+        fold: (_safe_indexing(X, train), None if y is None else _safe_indexing(y, train))
+        for fold, train in folds.items()
+    }
+    fits, jobs, steps = {}, {}, _Steps()
+    for i, task in enumerate(tasks):
+        estimator, start = task.estimator, perf_counter()
+        try:
+            if isinstance(estimator, BaseDetector):
+                jobs[i] = estimator, *rows[task.fold]
+            elif isinstance(estimator, Pipeline) and isinstance(estimator[-1], BaseDetector):
+                jobs[i] = estimator[-1], *steps.fit(i, task, *rows[task.fold])
+            else:
+                fits[i] = Fit(estimator.fit(*rows[task.fold]), None, perf_counter() - start)
+        except Exception as error:
+            fits[i] = Fit(None, error, perf_counter() - start)
+    for i, fit in zip(jobs, fit_stack(list(jobs.values()), verbose), strict=True):
+        fits[i] = fit._replace(detector=tasks[i].estimator, seconds=fit.seconds + steps.seconds(i))
+    return [fits[i] for i in range(len(tasks))]
+
+
+class _Steps:
+    """Steps of pipelines before their detectors, fitted once a fold where candidates share them."""
+
+    def __init__(self):
+        self.fitted = {}
+        self.users = defaultdict(list)
+
+    def fit(self, i, task, X, y):
+        """Put fitted steps into the pipeline of task ``i``; return what the detector is to see."""
+        *before, (name, _) = task.estimator.steps
+        if not before:
+            return X, y
+        shared = all(param.startswith(f"{name}__") for param in task.params)
+        key = task.fold if shared else (task.fold, i)
+        if key not in self.fitted:
+            start, steps = perf_counter(), task.estimator[:-1]
+            X = steps.fit_transform(X, y)
+            self.fitted[key] = steps, X, perf_counter() - start
+        steps, X, _ = self.fitted[key]
+        task.estimator.steps[:-1] = steps.steps
+        self.users[key].append(i)
+        return X, y
+
+    def seconds(self, i):
+        """The share of task ``i`` in the fits of its steps."""
+        keys = [key for key, users in self.users.items() if i in users]
+        return sum(self.fitted[key][2] / len(self.users[key]) for key in keys)
+
+
+def _key(params, train):
+    return repr(sorted(params.items())), train.tobytes()
+
+
+class _Done(BaseEstimator):
+    """Stands in for the estimator of a plain search; a fit that is done is looked up.
+
+    ``rows``, the indices of the rows, tells the folds apart. Without a stored fit, as when the best
+    candidate is fitted on all rows, the estimator is fitted.
+    """
+
+    __metadata_request__fit = {"rows": True}
+
+    def __init__(self, estimator, done, params=None):
+        self.estimator = estimator
+        self.done = done
+        self.params = params or {}
+
+    def __sklearn_clone__(self):
+        return _Done(clone(self.estimator), self.done, self.params)
+
+    def get_params(self, deep=True):
+        return self.estimator.get_params(deep)
+
+    def set_params(self, **params):
+        self.estimator.set_params(**params)
+        self.params = params
+        return self
+
+    def fit(self, X, y=None, rows=None):
+        fits = self.done[_key(self.params, rows)]
+        if not fits:
+            self.estimator.fit(X, y)
+            return self
+        fit = fits.popleft()
+        if fit.error is not None:
+            raise fit.error
+        self.estimator = fit.detector
+        return self
+
+    def __getattr__(self, name):
+        if name.startswith("__") or name in ("estimator", "done", "params"):
+            raise AttributeError(name)
+        return getattr(self.estimator, name)
+
+    def __sklearn_tags__(self):
+        return self.estimator.__sklearn_tags__()
