@@ -1,6 +1,6 @@
 """Count how scikit-learn's estimator checks end for skvae's detectors and for PyOD's VAE.
 
-    python benchmarks/estimator_checks.py
+python benchmarks/estimator_checks.py
 """
 
 import warnings

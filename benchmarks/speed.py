@@ -509,16 +509,17 @@ def parts(sizes, full):
     yield from import_time(sizes)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run(name, about, parts, sizes, quick, arguments=None):
+    """Print the table of a benchmark, and keep it where ``--out`` says."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
     parser.add_argument("--full", action="store_true", help="no extrapolation: minutes more")
-    parser.add_argument("--out", type=Path, help="folder for speed.md and speed.csv")
+    parser.add_argument("--out", type=Path, help=f"folder for {name}.md and {name}.csv")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
 
     rows = []
-    for row in parts(QUICK if options.quick else Sizes(), options.full):
+    for row in parts(quick if options.quick else sizes, options.full):
         print(f"{row.claim}: {row.measured}", file=sys.stderr, flush=True)
         rows.append(row)
     cells = pd.DataFrame([row.cells() for row in rows])
@@ -529,9 +530,9 @@ def main(arguments=None):
     text = "\n\n".join(part for part in (title, surroundings(), table) if part)
     print(text)
     if options.out:
-        write_text(options.out / "speed.md", text)
-        write_table(options.out / "speed.csv", cells.assign(value=[row.value for row in rows]))
+        write_text(options.out / f"{name}.md", text)
+        write_table(options.out / f"{name}.csv", cells.assign(value=[row.value for row in rows]))
 
 
 if __name__ == "__main__":
-    main()
+    run("speed", __doc__, parts, Sizes(), QUICK)

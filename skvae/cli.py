@@ -122,6 +122,31 @@ def make_app():
             _print(f"{setting}: {SETTINGS[setting]}; in percent", adbench_shown(part))
         print(f"report: {out / 'report.md'}")
 
+    @study.command()
+    def selection(
+        data: Annotated[
+            Path | None,
+            typer.Option(help="Folder of npz files; else the folder adbench of the data home."),
+        ] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path(
+            "results/selection"
+        ),
+        settings: Annotated[str, typer.Option(help="S (clean), U (contaminated), or S,U.")] = "S,U",
+        seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+        max_rows: Annotated[int, typer.Option(min=20, help="Larger data sets are cut.")] = 5000,
+    ):
+        """Parameters chosen without labels, beside what labels would choose; resumable."""
+        from skvae import studies
+        from skvae.studies.adbench import SETTINGS
+        from skvae.studies.selection import selection_shown
+
+        results = studies.selection(
+            data, settings=_words(settings), seeds=range(seeds), out=out, max_rows=max_rows
+        )
+        for setting, part in studies.selection_summary(results).groupby("setting"):
+            _print(f"AUROC, {setting}: {SETTINGS[setting]}; in percent", selection_shown(part))
+        print(f"report: {out / 'report.md'}")
+
     return app
 
 

@@ -64,6 +64,27 @@ class RoadMixin(TransformerMixin):
         """
         return self._by_block(self.score_.by_member, self._validate(X))
 
+    def log_likelihood(self, X):
+        """Lower bound of the log-likelihood of each row, whatever the ``score``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_likelihood : ndarray of float64 of shape (n_samples,)
+            In nats, of the scaled row; higher = more normal. With a posterior, the evidence lower
+            bound at its mean, ``log p(x|z) - KL``; without one, ``log p(x|z)``, which only bounds
+            how well codes are decoded. The mean over the members of an ensemble.
+        """
+
+        def bound(x, output, error):
+            bound = -error.flatten(2).sum(2)
+            return (bound if output.penalty is None else bound - output.penalty).mean(0)
+
+        return self._by_block(bound, self._validate(X))
+
     def error_map(self, X):
         """Share of each feature in the anomaly score.
 

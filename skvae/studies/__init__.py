@@ -2,5 +2,13 @@
 
 from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
+from skvae.studies.selection import selection, selection_summary
 
-__all__ = ["adbench", "adbench_summary", "blobs", "blobs_summary"]
+__all__ = [
+    "adbench",
+    "adbench_summary",
+    "blobs",
+    "blobs_summary",
+    "selection",
+    "selection_summary",
+]

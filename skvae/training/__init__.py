@@ -1,8 +1,9 @@
 """Training through skorch: the only place that knows it.
 
 `fit_autoencoders` takes members - networks of one stack, each with its own rows, generator, beta
-and trim - trains them as one, and returns skorch nets whose ``module_`` is an `Autoencoder`, network
-and likelihood together. A lone fit is a stack of one. The rest of the package calls that module.
+and trim - trains them as one, and returns skorch nets whose ``module_`` is an `Autoencoder`,
+network and likelihood together. A lone fit is a stack of one. The rest of the package calls that
+module.
 """
 
 from skvae.training._autoencoder import Autoencoder, Member, loss_parts
