@@ -1,9 +1,11 @@
-"""What the labels mean, and scorers for GridSearchCV that are right for either labelling.
+"""What the labels mean, scorers that are right for either labelling, and pixel metrics.
 
 scikit-learn's own ``scoring="roc_auc"`` takes the larger label for the positive class. That is
 right for labels in {+1, -1}, where +1 is normal as ``decision_function`` is; with labels in
 {0, 1}, 1 = anomaly, it is **silently inverted**: the best detector comes out worst. The scorers
 here read the labels with `anomaly_labels` and are right for both.
+
+`pixel_roc_auc`, `pixel_average_precision` and `aupro` compare error maps with masks.
 """
 
 import warnings
@@ -13,7 +15,17 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["anomaly_labels", "average_precision", "f1", "roc_auc"]
+from skvae._pixel_metrics import aupro, pixel_average_precision, pixel_roc_auc
+
+__all__ = [
+    "anomaly_labels",
+    "aupro",
+    "average_precision",
+    "f1",
+    "pixel_average_precision",
+    "pixel_roc_auc",
+    "roc_auc",
+]
 
 
 def anomaly_labels(y):
