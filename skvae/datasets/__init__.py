@@ -3,5 +3,13 @@
 from skvae.datasets._adbench import iter_adbench, load_adbench
 from skvae.datasets._blobs import make_blobs_with_anomalies
 from skvae.datasets._home import get_data_home
+from skvae.datasets._mnist import fetch_mnist, load_digits_images
 
-__all__ = ["get_data_home", "iter_adbench", "load_adbench", "make_blobs_with_anomalies"]
+__all__ = [
+    "fetch_mnist",
+    "get_data_home",
+    "iter_adbench",
+    "load_adbench",
+    "load_digits_images",
+    "make_blobs_with_anomalies",
+]
