@@ -1,0 +1,138 @@
+"""What the labels mean, and scorers that read them."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.utils.validation import column_or_1d
+
+
+def anomaly_labels(y):
+    """Read labels in either convention.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        {+1, -1} with -1 for an anomaly (scikit-learn), or {0, 1} or bool with 1 for an anomaly.
+
+    Returns
+    -------
+    is_anomaly : ndarray of bool of shape (n_samples,)
+        True for an anomaly.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds other values, mixes the conventions, or holds nothing but ones, which are
+        normal in the first convention and anomalous in the second.
+
+    Examples
+    --------
+    >>> from skvae.metrics import anomaly_labels
+    >>> anomaly_labels([1, 1, -1])
+    array([False, False,  True])
+    >>> anomaly_labels([0, 0, 1])
+    array([False, False,  True])
+    """
+    y = column_or_1d(y)
+    if y.dtype == bool:
+        return y.copy()
+    values = set(np.unique(y).tolist())
+    if values in ({-1}, {-1, 1}):
+        return y == -1
+    if values in ({0}, {0, 1}):
+        return y == 1
+    if values == {1}:
+        raise ValueError(
+            "y holds nothing but 1, which is normal in {+1, -1} and an anomaly in {0, 1}. "
+            "Pass booleans (True = anomaly) to say which."
+        )
+    shown = ", ".join(map(str, sorted(values, key=str)[:5]))
+    raise ValueError(
+        f"y must hold {{+1, -1}} (-1 = anomaly), {{0, 1}} or bool (1 = anomaly); found "
+        f"{len(values)} distinct values: {shown}{', ...' if len(values) > 5 else ''}."
+    )
+
+
+def two_class_labels(y, what):
+    """Labels for a metric of two classes, or None, with a warning, where ``y`` holds one value.
+
+    One value leaves such a metric undefined in either convention, so none needs to be told.
+    """
+    values = np.unique(column_or_1d(y))
+    if len(values) > 1:
+        return anomaly_labels(y)
+    warnings.warn(
+        f"{what} needs both classes, but y holds only {values.tolist()}: the result is nan.",
+        UndefinedMetricWarning,
+        stacklevel=3,
+    )
+    return None
+
+
+def roc_auc(estimator, X, y):
+    """Scorer: area under the ROC curve of the anomaly score.
+
+    Parameters
+    ----------
+    estimator : fitted outlier detector
+        With ``score_samples``, higher = more normal.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+        Labels as in `anomaly_labels`.
+
+    Returns
+    -------
+    auc : float
+        In [0, 1], higher is better; nan, with a warning, where ``y`` holds one class.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skvae import VAEDetector, metrics
+    >>> search = GridSearchCV(VAEDetector(), {"beta": [0.1, 1]}, scoring=metrics.roc_auc)
+    """
+    is_anomaly = two_class_labels(y, "roc_auc")
+    if is_anomaly is None:
+        return float("nan")
+    return float(roc_auc_score(is_anomaly, -estimator.score_samples(X)))
+
+
+def average_precision(estimator, X, y):
+    """Scorer: average precision with anomalies as the positive class.
+
+    Parameters and returns as in `roc_auc`; a random score gets the share of anomalies.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skvae import VAEDetector, metrics
+    >>> search = GridSearchCV(VAEDetector(), {"beta": [0.1]}, scoring=metrics.average_precision)
+    """
+    is_anomaly = two_class_labels(y, "average_precision")
+    if is_anomaly is None:
+        return float("nan")
+    return float(average_precision_score(is_anomaly, -estimator.score_samples(X)))
+
+
+def f1(estimator, X, y):
+    """Scorer: F1 of ``predict`` with anomalies as the positive class.
+
+    Parameters as in `roc_auc`.
+
+    Returns
+    -------
+    f1 : float
+        In [0, 1]; 0 where no anomaly was found; nan, with a warning, where ``y`` holds one class.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skvae import VAEDetector, metrics
+    >>> search = GridSearchCV(VAEDetector(), {"percentile": [90, 95]}, scoring=metrics.f1)
+    """
+    is_anomaly = two_class_labels(y, "f1")
+    if is_anomaly is None:
+        return float("nan")
+    return float(f1_score(is_anomaly, estimator.predict(X) == -1, zero_division=0.0))
