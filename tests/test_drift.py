@@ -79,7 +79,7 @@ def test_statistics_are_those_of_scipy_and_of_the_formula(monitor, reference):
     old, new = reference[:, :4], batch[:, :4]
     squared = kernel(new, new) + kernel(old, old) - 2 * kernel(new, old)
     assert result.statistics["latent_mmd"] ** 2 == pytest.approx(squared, abs=1e-6)
-    assert monitor.bandwidth_ == pytest.approx(np.median(pdist(old)), rel=0.05)
+    assert monitor.bandwidth_ == pytest.approx(np.sqrt(np.median(pdist(old) ** 2) / 2), rel=0.05)
 
 
 def test_resampled_batches_are_compared_with_the_rest():

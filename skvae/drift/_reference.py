@@ -4,6 +4,8 @@ The statistics stand in one array: Kolmogorov-Smirnov (KS) of each latent, KS of
 squared MMD of the latents; without latents, KS of the scores alone.
 """
 
+import math
+
 import numpy as np
 from scipy.spatial.distance import pdist
 
@@ -103,12 +105,12 @@ def _ks(left, right, m):
     return np.maximum(above, below)
 
 
-def median_distance(latents, rng):
-    """Median distance of two latents, of those that are not the same."""
+def median_bandwidth(latents, rng):
+    """Square root of half the median squared distance of two latents that are not the same."""
     rows = rng.permutation(len(latents))[:BANDWIDTH_ROWS]
     distances = pdist(latents[rows])
     distances = distances[distances > 0]
-    return float(np.median(distances)) if len(distances) else 1.0
+    return float(np.median(distances) / math.sqrt(2)) if len(distances) else 1.0
 
 
 def in_bandwidths(latents, center, bandwidth):

@@ -9,7 +9,8 @@ from skvae.plotting._common import ANOMALY_COLOR, NORMAL_COLOR, finite_array
 class DriftDisplay:
     """What a drift test saw: each latent's statistic, and the scores of reference and batch.
 
-    Make one with :meth:`from_estimator` or :meth:`from_predictions`.
+    Make one with :meth:`from_estimator` or :meth:`from_predictions`. The p-values in the picture
+    are adjusted for there being several tests: any at or below alpha means drift.
 
     Parameters
     ----------
