@@ -8,6 +8,7 @@ seed; so are the drifted ones. The official test file was written by other peopl
 """
 
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,7 @@ def main():
             for n in (20, 100, 500):
                 rates = alarm_rates(monitor, pool, n, n_batches, key=seed)
                 table.append({"batches": name, "n": n, "seed": seed, **rates})
+                print(f"seed {seed}, {name}, n={n}: {rates['drifted']:.3f}", file=sys.stderr)
     rates = pd.DataFrame(table).drop(columns="seed").groupby(["batches", "n"], sort=False)
     lowest, highest = rates["drifted"].min(), rates["drifted"].max()
     table = rates.mean().assign(lowest=lowest, highest=highest).round(3).reset_index()
