@@ -1,6 +1,7 @@
 """Networks: torch modules with ``forward(x, noise=None) -> Output`` and nothing of scikit-learn."""
 
 from skvae.networks._output import Output
+from skvae.networks.conv import ConvAutoencoder, ConvEncoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder
 
-__all__ = ["ACTIVATIONS", "COLUMNS", "MLPAutoencoder", "Output"]
+__all__ = ["ACTIVATIONS", "COLUMNS", "ConvAutoencoder", "ConvEncoder", "MLPAutoencoder", "Output"]
