@@ -237,6 +237,17 @@ def test_batch_norm_takes_no_statistics_of_one_image():
 # -- the same bits --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_strides_of_the_input_change_no_bit(n_channels):
+    network = make((n_channels, 8, 8)).eval()
+    x = images(5, (n_channels, 8, 8))
+    expected = network(x).x_hat
+    last = x.permute(0, 2, 3, 1).contiguous()
+    rows = x.repeat(1, 1, 1, 2).split(8, dim=3)[1]
+    for same in (last.permute(0, 3, 1, 2), last.view(5, 8, 8, -1).movedim(3, 1), rows):
+        assert torch.equal(network(same).x_hat, expected)
+
+
 @pytest.mark.parametrize("norm", [None, "batch", "group"])
 @pytest.mark.parametrize(
     "image_shape, channels, latent_dim, n_rows",

@@ -154,8 +154,7 @@ class ConvEncoder(nn.Module):
     def forward(self, x):
         """Rows of shape (1, n, out_features) of images of shape (n, C, H, W)."""
         activation = IN_PLACE[self.activation]
-        x = F.pad(x, (0, self.width - x.shape[3], 0, self.height - x.shape[2]))
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = self._padded(x)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = activation(norm(convolution(x)))
         # In the order that channels_last has in memory, so that nothing is copied.
@@ -164,6 +163,17 @@ class ConvEncoder(nn.Module):
         for layer in hidden:
             x = activation(layer(x))
         return last(x)
+
+    def _padded(self, x):
+        """A copy with zeros on the right and at the bottom, channels last in memory.
+
+        Always a copy, because one channel has several strides that mean the same, and convolutions
+        choose their kernel, and with it the rounding, by the strides.
+        """
+        n, n_channels, height, width = x.shape
+        padded = x.new_zeros(n, self.height, self.width, n_channels)
+        padded[:, :height, :width] = x.permute(0, 2, 3, 1)
+        return padded.permute(0, 3, 1, 2)
 
 
 class ConvDecoder(nn.Module):
