@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from skvae.base._images import as_floats
 from skvae.likelihoods import LIKELIHOODS
@@ -52,10 +52,10 @@ def make_images(n, shape):
     return torch.as_tensor(rng.integers(0, 256, (n, *shape), dtype=np.uint8))
 
 
-def make_module(shape):
-    """The default network for images and its likelihood."""
+def make_module(shape, likelihood="bernoulli"):
+    """The default network for images and a likelihood."""
     network = ConvAutoencoder(shape, LATENT_DIM, generators=[torch.Generator().manual_seed(0)])
-    return Autoencoder(network, LIKELIHOODS["bernoulli"](math.prod(shape)))
+    return Autoencoder(network, LIKELIHOODS[likelihood](math.prod(shape)))
 
 
 # -- training ------------------------------------------------------------------------------------
@@ -173,29 +173,15 @@ def training(n_images, shape, batch_size, turns):
 # -- scoring -------------------------------------------------------------------------------------
 
 
-class OneByOne(Dataset):
-    """Images standardised and converted one by one, the way of PyOD's ``TorchDataset``."""
-
-    def __init__(self, X):
-        self.X, self.mean, self.std = X, X.mean(0), X.std(0) + 1e-8
-
-    def __len__(self):
-        return len(self.X)
-
-    def __getitem__(self, index):
-        row = (self.X[index] - self.mean) / self.std
-        return torch.tensor(row.astype(np.float32)), index
-
-
 def loader_scores(module, data, batch_size=32):
-    """PyOD's way to score: a DataLoader of 32, gradients off, errors collected batch by batch."""
-    scores = np.zeros(len(data))
+    """PyOD's way to score: a DataLoader of 32, gradients off, scores put together at the end."""
+    scores = []
     with torch.no_grad():
-        for x, rows in DataLoader(data, batch_size=batch_size, shuffle=False):
+        for x in DataLoader(data, batch_size=batch_size, shuffle=False):
             x_hat, _, _ = module(x)
-            error = torch.nn.functional.mse_loss(x_hat, x, reduction="none")
-            scores[rows.numpy()] = error.flatten(1).sum(1).numpy()
-    return scores
+            error = F.mse_loss(x_hat, x, reduction="none")
+            scores.append(error.flatten(1).sum(1).numpy())
+    return np.concatenate(scores)
 
 
 def block_scores(module, X, block):
@@ -212,9 +198,12 @@ def block_scores(module, X, block):
 
 
 def scoring(n_images, shape, turns):
+    from pyod.utils.torch_utility import TorchDataset
+
     X = make_images(n_images, shape)
-    module, plain = make_module(shape).eval(), PlainVAE(shape).eval()
-    data = OneByOne(as_floats(X).numpy())
+    module, plain = make_module(shape, "mse").eval(), PlainVAE(shape).eval()
+    floats = as_floats(X).numpy()
+    data = TorchDataset(floats, mean=floats.mean(0), std=floats.std(0))  # standardises one by one
     seconds = take_turns(
         turns,
         ours=lambda: block_scores(module, X, 256),
