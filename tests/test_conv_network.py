@@ -166,10 +166,18 @@ def test_weights_come_from_the_generator_alone():
 
 def test_weights_fill_the_range_that_their_fan_in_gives():
     down, up = HalvingConv(8, 32, generator()), DoublingConv(32, 8, generator())
-    for layer in (down, up):  # 8 * 4 * 4 and 32 * 2 * 2 values reach an output: 128 both
-        assert layer.weight.abs().max().item() == pytest.approx(128**-0.5, rel=0.01)
-        assert layer.weight.mean().item() == pytest.approx(0, abs=0.002)
+    # 8 * 4 * 4 and 32 * 2 * 2 values reach an output: 128 both
+    for layer, gain in ((down, 6**0.5), (up, 1)):
+        assert layer.weight.abs().max().item() == pytest.approx(gain * 128**-0.5, rel=0.01)
+        assert layer.weight.mean().item() == pytest.approx(0, abs=0.005)
         assert layer.bias.abs().max() <= 128**-0.5
+
+
+def test_a_new_network_passes_variance_on():
+    network = make(channels=(16, 32), hidden_layer_sizes=(128,), variational=False)
+    network.decoder.output_activation = "identity"
+    x_hat = network(images(200)).x_hat[0] - network(images(1, seed=9)).x_hat[0]
+    assert x_hat.std() > 0.02  # 0.0003 with +-1/sqrt(fan_in)
 
 
 def test_unknown_norm_is_refused():

@@ -13,6 +13,10 @@ from skvae.networks.mlp import ACTIVATIONS, LOG_VAR_RANGE, StackedLinear
 KERNEL, STRIDE, PADDING = 4, 2, 1
 NORMS = (None, "batch", "group")
 LARGEST_GROUP_COUNT = 8
+# Before an activation weights are uniform in +-sqrt(6 / fan_in), which keeps the variance through
+# rectified layers (He et al. 2015, arXiv:1502.01852). With +-1/sqrt(fan_in) the ten layers of an
+# autoencoder pass hardly anything on at first, and training lags far behind.
+GAIN = math.sqrt(6)
 # Nothing else reads what goes into these activations, so they may overwrite it.
 IN_PLACE = ACTIVATIONS | {"relu": torch.relu_}
 
@@ -22,9 +26,9 @@ def smallest_side(channels):
     return STRIDE ** len(channels)
 
 
-def _draw(shape, fan_in, generator):
-    """A parameter uniform in +-1/sqrt(fan_in)."""
-    bound = 1 / math.sqrt(fan_in)
+def _draw(shape, fan_in, generator, gain=1.0):
+    """A parameter uniform in +-gain/sqrt(fan_in)."""
+    bound = gain / math.sqrt(fan_in)
     return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
 
 
@@ -34,7 +38,7 @@ class HalvingConv(nn.Module):
     def __init__(self, n_in, n_out, generator):
         super().__init__()
         fan_in = n_in * KERNEL**2
-        self.weight = _draw((n_out, n_in, KERNEL, KERNEL), fan_in, generator)
+        self.weight = _draw((n_out, n_in, KERNEL, KERNEL), fan_in, generator, GAIN)
         self.bias = _draw((n_out,), fan_in, generator)
 
     def forward(self, x):
@@ -44,10 +48,10 @@ class HalvingConv(nn.Module):
 class DoublingConv(nn.Module):
     """A 4x4 transposed convolution of stride 2: a channel of h x w becomes 2h x 2w."""
 
-    def __init__(self, n_in, n_out, generator):
+    def __init__(self, n_in, n_out, generator, gain=1.0):
         super().__init__()
         fan_in = n_in * (KERNEL // STRIDE) ** 2  # what reaches one pixel
-        self.weight = _draw((n_in, n_out, KERNEL, KERNEL), fan_in, generator)
+        self.weight = _draw((n_in, n_out, KERNEL, KERNEL), fan_in, generator, gain)
         self.bias = _draw((n_out,), fan_in, generator)
 
     def forward(self, x):
@@ -88,8 +92,13 @@ def _norm(kind, n_channels):
 
 
 def _connected(sizes, generator):
+    """Fully connected layers, with the gain of layers before an activation."""
     pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return nn.ModuleList(StackedLinear(a, b, [generator]) for a, b in pairs)
+    layers = nn.ModuleList(StackedLinear(a, b, [generator]) for a, b in pairs)
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.mul_(GAIN)
+    return layers
 
 
 def _padded_shape(image_shape, channels):
@@ -121,7 +130,7 @@ class ConvEncoder(nn.Module):
     norm : {None, "batch", "group"}
         Normalisation after each convolution; "batch" is `BatchNorm`, "group" has up to 8 groups.
     generator : torch.Generator
-        Every weight is drawn from it, uniform in +-1/sqrt(fan_in).
+        Every weight is drawn from it.
 
     Raises
     ------
@@ -149,7 +158,9 @@ class ConvEncoder(nn.Module):
         )
         self.norms = nn.ModuleList(_norm(norm, n) for n in channels)
         n_flat = widths[-1] * self.height * self.width // smallest_side(channels) ** 2
-        self.connected = _connected([n_flat, *hidden_layer_sizes, out_features], generator)
+        self.connected = _connected([n_flat, *hidden_layer_sizes], generator)
+        n_last = [n_flat, *hidden_layer_sizes][-1]
+        self.connected.append(StackedLinear(n_last, out_features, [generator]))
 
     def forward(self, x):
         """Rows of shape (1, n, out_features) of images of shape (n, C, H, W)."""
@@ -200,11 +211,13 @@ class ConvDecoder(nn.Module):
         self.output_activation = output_activation
         sizes = [latent_dim, *reversed(hidden_layer_sizes), math.prod(self.first_shape)]
         self.connected = _connected(sizes, generator)
-        widths = [*reversed(channels), n_channels]
+        widths = list(reversed(channels))
         self.convolutions = nn.ModuleList(
-            DoublingConv(a, b, generator) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            DoublingConv(a, b, generator, GAIN)
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.norms = nn.ModuleList(_norm(norm, n) for n in widths[1:-1])
+        self.convolutions.append(DoublingConv(widths[-1], n_channels, generator))
+        self.norms = nn.ModuleList(_norm(norm, n) for n in widths[1:])
 
     def forward(self, z):
         """Images of shape (n, C, H, W), cropped to the size of the input."""
