@@ -1,6 +1,16 @@
 """Networks: torch modules with ``forward(x, noise=None) -> Output`` and nothing of scikit-learn."""
 
 from skvae.networks._output import Output
+from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
 
-__all__ = ["ACTIVATIONS", "COLUMNS", "MLPAutoencoder", "Output", "n_padded"]
+__all__ = [
+    "ACTIVATIONS",
+    "COLUMNS",
+    "ConvAutoencoder",
+    "ConvEncoder",
+    "MLPAutoencoder",
+    "Output",
+    "n_padded",
+    "smallest_side",
+]

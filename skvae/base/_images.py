@@ -1,0 +1,258 @@
+"""Images in any usual layout as one tensor of shape (n, C, H, W), and back to the layout of X."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+# Gray, gray with alpha, RGB, RGBA; other numbers need image_shape, so that a mistake is noticed.
+MOST_CHANNELS_UNASKED = 4
+
+
+class ImageLayout(NamedTuple):
+    """How X holds its images.
+
+    Attributes
+    ----------
+    axes : {"HW", "CHW", "HWC"}
+        Order of the axes of an image.
+    shape : (channels, height, width)
+    is_flat : bool
+        Whether each image is a row of numbers.
+    is_uint8 : bool
+        Whether X counts from 0 to 255, not from 0 to 1.
+    low, span : ndarray of shape (n_columns,) or None
+        Of a table: smallest value and range of its columns in ``fit``, which become [0, 1].
+    """
+
+    axes: str
+    shape: tuple
+    is_flat: bool
+    is_uint8: bool
+    low: np.ndarray | None = None
+    span: np.ndarray | None = None
+
+    @property
+    def is_table(self):
+        return self.low is not None
+
+    @property
+    def inner_shape(self):
+        """Shape of one image in the order of ``axes``."""
+        n_channels, height, width = self.shape
+        sides = {"C": n_channels, "H": height, "W": width}
+        return tuple(sides[axis] for axis in self.axes)
+
+    def arrange(self, images):
+        """Values of shape (n, C, H, W), such as an error map, in the layout of X."""
+        images = np.asarray(images)
+        if self.is_table:
+            return images.reshape(len(images), -1)[:, : len(self.low)]
+        if self.axes == "HWC":
+            images = np.moveaxis(images, 1, 3)
+        return images.reshape(len(images), *((-1,) if self.is_flat else self.inner_shape))
+
+    def restore(self, images):
+        """Images of shape (n, C, H, W) in the layout and the units of X, not rounded."""
+        values = self.arrange(images)
+        if self.is_table:
+            return values * self.span + self.low
+        return values * np.float32(255) if self.is_uint8 else values
+
+
+def as_floats(images):
+    """A batch of uint8 images divided by 255; float images as they are."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def validate_images(
+    estimator, X, y="no_validation", image_shape=None, *, layout=None, smallest_side=2
+):
+    """`as_images` with scikit-learn's checks; sets ``n_features_in_`` where ``layout`` is None.
+
+    The number of features is that of the numbers an image holds, in any layout. With ``y`` it is
+    checked as well and returned: images, layout, y.
+    """
+    X = _stacked(X)
+    shape = tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
+    has_images = len(shape) > 2
+    if has_images:
+        _check_shape_of_fit(shape[1:], layout)
+        _check_values(np.asarray(X))
+        X = np.reshape(X, (shape[0], math.prod(shape[1:])))
+    checks_y = not (isinstance(y, str) and y == "no_validation")
+    X = validate_data(estimator, X, y, dtype="numeric", reset=layout is None)
+    X, *y = X if checks_y else (X,)
+    if has_images:
+        X = X.reshape(shape)
+    return *as_images(X, image_shape, layout=layout, smallest_side=smallest_side), *y
+
+
+def as_images(X, image_shape=None, *, layout=None, smallest_side=2):
+    """Images as a tensor of shape (n, C, H, W), and the layout that X has them in.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
+        uint8, bool, or floats in [0, 1]. The channels of a 4-D array are the shorter of its first
+        and last axis. Rows of numbers are images where ``image_shape`` or ``layout`` says so; else
+        they are a table of any numbers, whose columns are brought to [0, 1] by their range in
+        ``fit`` and filled with zeros to a square.
+    image_shape : tuple, default=None
+        (H, W), (C, H, W) or (H, W, C): the axes of an image, in the order of X.
+    layout : ImageLayout, default=None
+        What ``fit`` saw: the images must have the same shape.
+    smallest_side : int, default=2
+        Fewest pixels of a side.
+
+    Returns
+    -------
+    images : tensor of shape (n, C, H, W), uint8 or float32
+        uint8 is kept as it is: `as_floats` converts it, batch by batch.
+    layout : ImageLayout
+        Of this X.
+
+    Raises
+    ------
+    ValueError
+        If X holds no such images; the message says what was found.
+    """
+    X = np.asarray(X)
+    is_table = layout.is_table if layout else X.ndim == 2 and image_shape is None
+    if is_table:
+        return _table_as_images(X, layout, smallest_side)
+    axes, shape = _axes_and_shape(X.shape[1:], image_shape, layout)
+    if layout is None and min(shape[1:]) < smallest_side:
+        raise ValueError(
+            f"X holds images of {shape[1]} x {shape[2]} pixels, which is too small: both sides "
+            f"must have at least {smallest_side}."
+        )
+    found = ImageLayout(axes, shape, X.ndim == 2, X.dtype == np.uint8)
+    _check_values(X)
+    images = X.reshape(len(X), *found.inner_shape)
+    images = {
+        "HW": lambda: images[:, None],
+        "CHW": lambda: images,
+        "HWC": lambda: np.moveaxis(images, 3, 1),
+    }[axes]()
+    return _as_tensor(images), found
+
+
+def _as_tensor(images):
+    if images.dtype != np.uint8:
+        images = images.astype(np.float32, copy=False)
+    if not images.flags.writeable or min(images.strides) < 0:  # torch takes neither
+        images = images.copy()
+    return torch.as_tensor(images)
+
+
+def _table_as_images(X, layout, smallest_side):
+    """Columns in [0, 1] by their range, as the smallest square that holds them."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"fit saw a table of {len(layout.low)} columns, but X has shape {X.shape}; pass "
+            "image_shape to fit if its rows were images."
+        )
+    if layout is None:
+        side = max(smallest_side, math.isqrt(X.shape[1] - 1) + 1)
+        low = X.min(0).astype(np.float64)
+        span = X.max(0) - low
+        layout = ImageLayout("HW", (1, side, side), True, False, low, np.where(span > 0, span, 1))
+    images = np.zeros((len(X), math.prod(layout.shape)), np.float32)
+    images[:, : X.shape[1]] = (X - layout.low) / layout.span
+    return torch.as_tensor(images.reshape(len(X), *layout.shape)), layout
+
+
+def _stacked(X):
+    """A list of images as one array, if all have the same size."""
+    is_list = isinstance(X, (list, tuple))
+    if not is_list and not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
+        return X
+    shapes = [np.shape(image) if hasattr(image, "shape") else None for image in X]
+    if not shapes or shapes[0] is None or len(shapes[0]) < 2:
+        return X
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"X holds images of different sizes: {shapes[0]} first, {shape} at {i}. Bring all "
+                "to one size."
+            )
+    return np.stack(list(X))
+
+
+def _axes_and_shape(inner, image_shape, layout):
+    """Order of the axes, and (C, H, W), of images whose array has the shape ``inner`` each."""
+    if layout is not None:
+        _check_shape_of_fit(inner, layout)
+        if inner in ((math.prod(layout.shape),), layout.inner_shape):
+            return layout.axes, layout.shape
+        return _read_axes(inner)
+    if image_shape is None:
+        axes, shape = _read_axes(inner)
+        if shape[0] > MOST_CHANNELS_UNASKED:
+            raise ValueError(
+                f"X holds images of shape {inner}, with neither 1 to {MOST_CHANNELS_UNASKED} "
+                f"channels first nor last. With other channels pass image_shape={inner}."
+            )
+        return axes, shape
+    image_shape = tuple(image_shape)
+    if inner not in (image_shape, (math.prod(image_shape),)):
+        raise ValueError(
+            f"image_shape={image_shape} is {math.prod(image_shape)} numbers, but X holds images "
+            f"of shape {inner}."
+        )
+    return _read_axes(image_shape)
+
+
+def _read_axes(inner):
+    if len(inner) == 2:
+        return "HW", (1, *inner)
+    if len(inner) != 3:
+        raise ValueError(
+            "Images are (n, H, W), (n, C, H, W), (n, H, W, C), or rows with image_shape; an image "
+            f"of shape {inner} is none of them."
+        )
+    first, middle, last = inner
+    if first == last > 1:
+        raise ValueError(
+            f"The channels of images of shape {inner} may stand first or last: give one of these "
+            "axes another length."
+        )
+    return ("HWC", (last, first, middle)) if last < first else ("CHW", inner)
+
+
+def _check_shape_of_fit(inner, layout):
+    """Compare with the images of ``fit``, in whatever layout these came."""
+    if layout is None or layout.is_table:
+        return
+    if inner in ((math.prod(layout.shape),), layout.inner_shape):
+        return
+    _, shape = _read_axes(inner)
+    if shape != layout.shape:
+        found, seen = (" x ".join(map(str, s)) for s in (shape, layout.shape))
+        raise ValueError(
+            f"X holds images of {found} (channels x height x width), but fit saw {seen}."
+        )
+
+
+def _check_values(X):
+    """Refuse what is neither uint8, nor bool, nor floats in [0, 1]."""
+    if X.dtype == np.uint8 or X.dtype == bool or X.size == 0:
+        return
+    if not np.issubdtype(X.dtype, np.floating):
+        raise ValueError(
+            f"X holds {X.dtype}; images are uint8 (0 to 255) or floats in [0, 1]. Divide them by "
+            "the largest value that they can have."
+        )
+    if 0 <= X.min() and X.max() <= 1:  # false for NaN as well
+        return
+    is_bad = ~((X >= 0) & (X <= 1))
+    at = np.unravel_index(np.argmax(is_bad), X.shape)
+    value = X[at]
+    remedy = "fill or remove it" if np.isnan(value) else "scale X, for example X / X.max()"
+    raise ValueError(
+        f"X holds {value:.4g} in image {at[0]}, but images are uint8 (0 to 255) or floats in "
+        f"[0, 1]: {remedy}."
+    )
