@@ -38,17 +38,20 @@ class Ssim(ImageScore):
         return 1 - ssim_map(x, output.x_hat)
 
 
-class CrossEntropy(ImageScore):
-    """Cross-entropy of pixels and reconstruction as probabilities, summed, in nats.
+class DescriptionLength(ImageScore):
+    """Nats that it takes to tell the image (Hinton and van Camp 1993).
 
-    Its map has the entropy of the image itself taken off, the Bernoulli divergence, so that grey
-    pixels which are reconstructed well stay dark.
+    The cross-entropy of pixels and reconstruction as probabilities, summed, and the KL divergence
+    of the code from its prior where there is a posterior: the negative evidence lower bound of a
+    Bernoulli likelihood, whichever one the network was trained with.
     """
 
     def __call__(self, x, output, error):
-        return by_rows(lambda *images: _cross_entropy(*images).flatten(1).sum(1), x, output.x_hat)
+        nats = by_rows(lambda *images: _cross_entropy(*images).flatten(1).sum(1), x, output.x_hat)
+        return nats if output.penalty is None else nats + output.penalty
 
     def error_map(self, x, output, error):
+        """Bernoulli divergence: without the entropy of grey pixels that are reconstructed well."""
         entropy = torch.special.entr(x) + torch.special.entr(1 - x)
         return (by_rows(_cross_entropy, x, output.x_hat) - entropy).clamp_min(0)
 
@@ -203,7 +206,7 @@ def _on_log_scale(score, values):
 
 IMAGE_SCORES = {
     "ssim": Ssim,
-    "cross_entropy": CrossEntropy,
+    "description_length": DescriptionLength,
     "relative": lambda: Relative(Ssim()),
     "local": lambda: Local(Relative(Ssim())),
     "perceptual": Perceptual,
@@ -215,5 +218,5 @@ IMAGE_SCORES = {
 }
 
 # What an image looks like against what the network makes of it, among its like; its shape against
-# the shapes of the training; and its grey values.
-IMAGE_SCORE = ("local", "hog_density", "cross_entropy")
+# the shapes of the training; and its pixels one by one.
+IMAGE_SCORE = ("local", "hog_density", "description_length")

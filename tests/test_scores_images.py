@@ -22,7 +22,7 @@ from skvae.scores_features import (
 from skvae.scores_images import (
     IMAGE_SCORE,
     IMAGE_SCORES,
-    CrossEntropy,
+    DescriptionLength,
     Local,
     Relative,
     SmoothMax,
@@ -194,8 +194,11 @@ def test_scores_of_one_image_in_closed_form():
     cross_entropy = -(x_ * np.log(x_hat) + (1 - x_) * np.log(1 - x_hat))
     entropy = -(x_ * np.log(x_) + (1 - x_) * np.log(1 - x_))
     axes = (1, 2, 3)
-    np.testing.assert_allclose(call(CrossEntropy(), x), cross_entropy.sum(axes), rtol=1e-5)
-    divergence = call(CrossEntropy(), x, "error_map")
+    np.testing.assert_allclose(call(DescriptionLength(), x), cross_entropy.sum(axes), rtol=1e-5)
+    output = road(x)[1]._replace(penalty=torch.arange(6.0))
+    scores = DescriptionLength()(x, output, None)
+    np.testing.assert_allclose(scores, cross_entropy.sum(axes) + np.arange(6), rtol=1e-5)
+    divergence = call(DescriptionLength(), x, "error_map")
     np.testing.assert_allclose(divergence, cross_entropy - entropy, atol=1e-5)
     ssim = 1 - ssim_map(x, road(x)[1].x_hat).double().numpy()
     np.testing.assert_allclose(call(Ssim(), x), ssim.mean(axes), rtol=1e-5)
@@ -207,7 +210,7 @@ def test_scores_of_one_image_in_closed_form():
 def test_certain_and_wrong_pixels_cost_a_bounded_number_of_nats():
     x = torch.ones(1, 1, 4, 4)
     for value in (0.0, -3.0):  # a linear network may leave [0, 1]
-        scores = CrossEntropy()(x, Output(torch.full_like(x, value), None), None)
+        scores = DescriptionLength()(x, Output(torch.full_like(x, value), None), None)
         np.testing.assert_allclose(scores, -16 * np.log(1e-6), rtol=1e-5)
 
 
@@ -216,7 +219,7 @@ def test_perfect_reconstructions_score_zero():
     perfect = Output(x, None)
     for score in (Ssim(), Relative(Ssim()), Perceptual()):
         np.testing.assert_allclose(np.asarray(score(x, perfect, None)), 0, atol=1e-5)
-    assert CrossEntropy().error_map(x, perfect, None).max() < 1e-6
+    assert DescriptionLength().error_map(x, perfect, None).max() < 1e-6
 
 
 def test_local_divides_by_the_scores_of_the_latent_neighbours():
@@ -352,7 +355,7 @@ def test_map_of_the_default_adds_those_of_its_parts_and_shows_a_patch():
     trusted, x = images(200), images(3, seed=1)
     score = fitted(make("default"), trusted)
     expected = 0
-    for part in (Ssim(), CrossEntropy()):
+    for part in (Ssim(), DescriptionLength()):
         scale = np.quantile(call(part, trusted, "error_map"), 0.995)
         expected = expected + call(part, x, "error_map") / scale
     np.testing.assert_allclose(call(score, x, "error_map"), expected, rtol=1e-5)
