@@ -112,7 +112,7 @@ class _OfFeatures(ImageScore):
     Parameters
     ----------
     features : "hog", "latent", torch module or callable, default="hog"
-        "latent" is the latent mean; else as in `Perceptual`.
+        "latent" is the latent mean; else as in `Perceptual`, and flattened.
     """
 
     has_map = False
@@ -137,27 +137,6 @@ class FeatureNeighbors(_OfFeatures):
     def __call__(self, x, output, error):
         _, distances = self.nearest_(self._rows(x, output))
         return distances.mean(1)
-
-
-class FeatureResidual(_OfFeatures):
-    """Squared distance of features from the subspace of their leading components.
-
-    Parameters
-    ----------
-    features : "hog", "latent", torch module or callable, default="hog"
-    n_components : int, default=60
-    """
-
-    def __init__(self, features="hog", n_components=60):
-        super().__init__(features)
-        self.n_components = n_components
-
-    def fit(self, x, output, error, autoencoder, random_state):
-        self.subspace_ = _Subspace(self._rows(x, output), self.n_components, random_state)
-        return self
-
-    def __call__(self, x, output, error):
-        return self.subspace_(self._rows(x, output))[1]
 
 
 class _Subspace:

@@ -13,7 +13,6 @@ from skvae.scores import _array, _scale_of
 from skvae.scores_features import (
     FeatureDensity,
     FeatureNeighbors,
-    FeatureResidual,
     ImageScore,
     Nearest,
     Perceptual,
@@ -102,7 +101,7 @@ def _ink(x):
 class Local(ImageScore):
     """A score divided by its mean over the nearest trusted images in the latent space.
 
-    Images that are hard to reconstruct for all of their kind so stop to stand out.
+    So images of a kind that is hard to reconstruct do not stand out for that alone.
 
     Parameters
     ----------
@@ -214,7 +213,6 @@ IMAGE_SCORES = {
     "latent_neighbors": lambda: FeatureNeighbors("latent"),
     "hog_density": FeatureDensity,
     "hog_neighbors": FeatureNeighbors,
-    "hog_residual": FeatureResidual,
 }
 
 # What an image looks like against what the network makes of it, among its like; its shape against

@@ -15,9 +15,9 @@ from skvae.scores import Score
 from skvae.scores_features import (
     FeatureDensity,
     FeatureNeighbors,
-    FeatureResidual,
     Nearest,
     Perceptual,
+    _Subspace,
 )
 from skvae.scores_images import (
     IMAGE_SCORE,
@@ -268,7 +268,7 @@ def test_perceptual_takes_modules_and_functions():
     )
 
 
-@pytest.mark.parametrize("score", [Perceptual, FeatureDensity, FeatureNeighbors, FeatureResidual])
+@pytest.mark.parametrize("score", [Perceptual, FeatureDensity, FeatureNeighbors])
 def test_unknown_features(score):
     message = "features='sift' is neither 'hog' nor a torch module or function of images."
     with pytest.raises(ValueError, match=message):
@@ -304,14 +304,14 @@ def test_density_is_that_of_its_mixtures():
     np.testing.assert_allclose(call(score, x), np.mean(expected, 0), rtol=1e-6)
 
 
-def test_residual_is_that_of_principal_components():
+def test_what_a_subspace_leaves_over_is_the_residual_of_principal_components():
     trusted, x = images(300, 1, 6, 6), images(9, 1, 6, 6, seed=1)
-    score = fitted(FeatureResidual(flat_features, n_components=4), trusted)
     rows, new = (t.flatten(1).double().numpy() for t in (trusted, x))
     _, _, components = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     centred = new - rows.mean(0)
-    expected = ((centred - centred @ components[:4].T @ components[:4]) ** 2).sum(1)
-    np.testing.assert_allclose(call(score, x), expected, rtol=1e-6)
+    inside, left = _Subspace(rows, 4, 0)(new)
+    np.testing.assert_allclose(np.abs(inside), np.abs(centred @ components[:4].T), atol=1e-8)
+    np.testing.assert_allclose(left, (centred**2).sum(1) - (inside**2).sum(1), rtol=1e-6)
 
 
 def test_density_of_many_features_keeps_what_lies_outside_the_components():
