@@ -54,7 +54,7 @@ def make_images(n, shape):
 
 def make_module(shape, likelihood="bernoulli"):
     """The default network for images and a likelihood."""
-    network = ConvAutoencoder(shape, LATENT_DIM, generators=[torch.Generator().manual_seed(0)])
+    network = ConvAutoencoder(shape, LATENT_DIM, generator=torch.Generator().manual_seed(0))
     return Autoencoder(network, LIKELIHOODS[likelihood](math.prod(shape)))
 
 

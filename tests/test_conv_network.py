@@ -26,7 +26,7 @@ def generator(seed=0):
 
 def make(image_shape=(1, 28, 28), latent_dim=4, seed=0, **params):
     params = {"channels": (4, 6), "hidden_layer_sizes": (16,), **params}
-    return ConvAutoencoder(image_shape, latent_dim, generators=[generator(seed)], **params)
+    return ConvAutoencoder(image_shape, latent_dim, generator=generator(seed), **params)
 
 
 def images(n, image_shape=(1, 28, 28), seed=1):
@@ -49,6 +49,10 @@ def test_doubling_is_the_transposed_convolution(n_out):
         torch.testing.assert_close(mine, other)
 
 
+def connected(layer, x):
+    return (x @ layer.weight[0] + layer.bias[0])[:, : layer.out_features]
+
+
 @pytest.mark.parametrize("activation", ["relu", "elu"])
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_forward_is_the_plain_network_of_the_same_weights(activation, n_channels):
@@ -59,10 +63,10 @@ def test_forward_is_the_plain_network_of_the_same_weights(activation, n_channels
     h = act(F.conv2d(x, first.weight, first.bias, 2, 1))
     h = act(F.conv2d(h, second.weight, second.bias, 2, 1)).movedim(1, 3).flatten(1)
     hidden, code = network.encoder.connected
-    h = act(h @ hidden.weight[0] + hidden.bias[0]) @ code.weight[0] + code.bias[0]
+    h = connected(code, act(connected(hidden, h)))
     mean, log_var = h[:, :4], h[:, 4:]
     hidden, flat = network.decoder.connected
-    h = act(act(mean @ hidden.weight[0] + hidden.bias[0]) @ flat.weight[0] + flat.bias[0])
+    h = act(connected(flat, act(connected(hidden, mean))))
     first, second = network.decoder.convolutions
     h = h.view(5, 2, 3, 6).movedim(3, 1)
     h = act(F.conv_transpose2d(h, first.weight, first.bias, 2, 1))

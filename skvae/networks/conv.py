@@ -94,7 +94,7 @@ def _norm(kind, n_channels):
 def _connected(sizes, generator):
     """Fully connected layers, with the gain of layers before an activation."""
     pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    layers = nn.ModuleList(StackedLinear(a, b, [generator]) for a, b in pairs)
+    layers = nn.ModuleList(StackedLinear(a, b, generator) for a, b in pairs)
     with torch.no_grad():
         for layer in layers:
             layer.weight.mul_(GAIN)
@@ -160,7 +160,7 @@ class ConvEncoder(nn.Module):
         n_flat = widths[-1] * self.height * self.width // smallest_side(channels) ** 2
         self.connected = _connected([n_flat, *hidden_layer_sizes], generator)
         n_last = [n_flat, *hidden_layer_sizes][-1]
-        self.connected.append(StackedLinear(n_last, out_features, [generator]))
+        self.connected.append(StackedLinear(n_last, out_features, generator))
 
     def forward(self, x):
         """Rows of shape (1, n, out_features) of images of shape (n, C, H, W)."""
@@ -255,7 +255,7 @@ class ConvAutoencoder(nn.Module):
     variational : bool, default=True
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
-    generators : sequence of one torch.Generator
+    generator : torch.Generator
         Every weight is drawn from it.
 
     Raises
@@ -277,12 +277,12 @@ class ConvAutoencoder(nn.Module):
         output_activation="sigmoid",
         norm=None,
         variational=True,
-        generators,
+        generator,
     ):
         super().__init__()
-        (generator,) = generators
         self.image_shape = tuple(image_shape)
-        self.latent_dim = latent_dim
+        self.latent_dim = self.code_dim = latent_dim
+        self.latent_dims = (latent_dim,)
         self.variational = variational
         shared = {"activation": activation, "norm": norm, "generator": generator}
         code = 2 * latent_dim if variational else latent_dim
