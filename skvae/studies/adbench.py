@@ -39,6 +39,9 @@ def default_detectors(deep_epochs=None):
     """
     detectors = {
         "VAEDetector": lambda setting, seed: VAEDetector(random_state=seed, **_known(setting)),
+        "VAEDetector x 5": lambda setting, seed: VAEDetector(
+            n_estimators=5, random_state=seed, **_known(setting)
+        ),
         "AEDetector": lambda setting, seed: AEDetector(random_state=seed, **_known(setting)),
         "neighbors + mixtures": lambda setting, seed: NeighborsAndMixtures(random_state=seed),
         "trimmed Gaussian": lambda setting, seed: TrimmedGaussian(0.2 if setting == "U" else 0),
