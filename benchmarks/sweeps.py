@@ -101,13 +101,19 @@ def fits(sizes, batch_size, targets, full):
 # -- a whole search --------------------------------------------------------------------------------
 
 
-def search(sizes, batch_size, score, target, **more):
+def search(sizes, batch_size, score, target):
     X = make_rows(sizes.rows)
     y = np.zeros(len(X), dtype=int)
     y[: len(X) // 20] = 1
     X[y == 1] += 2 * np.random.default_rng(0).standard_normal((y.sum(), N_FEATURES))
     cv = StratifiedKFold(5, shuffle=True, random_state=0)
-    detector = VAEDetector(score=score, batch_size=batch_size, random_state=0, **more)
+    detector = VAEDetector(
+        score=score,
+        batch_size=batch_size,
+        max_steps=None,
+        max_epochs=sizes.epochs,
+        random_state=0,
+    )
     done = {}
 
     def run_search(cls):

@@ -48,8 +48,26 @@ IMAGE_CLAIMS = [
 ]
 
 
+SWEEP_CLAIMS = [
+    "45 fits, 2 epochs, batch 32",
+    "45 fits, 2 epochs, batch 32",
+    "45 fits, 2 epochs, batch 64",
+    "45 fits, 2 epochs, batch 64",
+    "whole search with scoring and refit, reconstruction, batch 32",
+    "whole search with scoring and refit, reconstruction, batch 64",
+    "whole search with scoring and refit, default score, batch 64",
+    "training 10 members, batch 64",
+    "training 45 members, batch 64",
+    "training 10 members, batch 256",
+    "one member in a bare loop, batch 64",
+    "8 convolutional encoders of 28 x 28 images as groups of one convolution",
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name, claims", [("speed", CLAIMS), ("images", IMAGE_CLAIMS)])
+@pytest.mark.parametrize(
+    "name, claims", [("speed", CLAIMS), ("images", IMAGE_CLAIMS), ("sweeps", SWEEP_CLAIMS)]
+)
 def test_quick_run_has_a_row_for_every_claim(tmp_path, name, claims):
     pytest.importorskip("pyod")
     if name == "speed" and not Path("/proc/self/clear_refs").exists():

@@ -65,6 +65,20 @@ def test_adbench_from_the_data_home(capsys, tmp_path, monkeypatch):
     assert len((out_folder / "results.jsonl").read_text().splitlines()) == 4
 
 
+def test_selection(capsys, tmp_path, monkeypatch):
+    module = importlib.import_module("skvae.studies.selection")
+    monkeypatch.setattr(module, "VAEDetector", partial(skvae.VAEDetector, hidden_layer_sizes=8))
+    monkeypatch.setattr(module, "GRID", {"beta": [0.1, 1.0]})
+    rows = np.random.RandomState(0).randn(60, 3)
+    np.savez(tmp_path / "1_x.npz", X=rows, y=np.repeat([0, 1], [50, 10]))
+    out_folder = tmp_path / "out"
+    arguments = ["--data", str(tmp_path), "--out", str(out_folder), "--seeds", "1"]
+    code, out, err = call(capsys, "study", "selection", *arguments, "--settings", "U")
+    assert code == 0
+    assert "held-out likelihood" in out and "2/2" in err
+    assert (out_folder / "report.md").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

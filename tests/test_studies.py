@@ -146,8 +146,9 @@ def test_a_missing_package_stops_the_study():
 
 def test_default_detectors_know_the_setting():
     made = adbench_module.default_detectors()
-    assert list(made)[:4] == [
+    assert list(made)[:5] == [
         "VAEDetector",
+        "VAEDetector x 5",
         "AEDetector",
         "neighbors + mixtures",
         "trimmed Gaussian",
@@ -155,6 +156,8 @@ def test_default_detectors_know_the_setting():
     for name, kind in (("VAEDetector", VAEDetector), ("AEDetector", AEDetector)):
         assert made[name]("S", 5).get_params() == kind(contamination=0, random_state=5).get_params()
         assert made[name]("U", 5).get_params() == kind(random_state=5).get_params()
+    ensemble = made["VAEDetector x 5"]("U", 5).get_params()
+    assert ensemble == VAEDetector(n_estimators=5, random_state=5).get_params()
     assert made["trimmed Gaussian"]("S", 0).trim == 0
     assert made["trimmed Gaussian"]("U", 0).trim == 0.2
     assert type(made["KNN mean"]("U", 0).detector.detector).__name__ == "KNN"
@@ -178,7 +181,7 @@ def test_detectors_by_name_on_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"detectors": ["KNN", "kNN"]}, "unknown detector 'kNN'; known are: VAEDetector, AEDet"),
+        ({"detectors": ["KNN", "kNN"]}, "unknown detector 'kNN'; known are: VAEDetector, VAEDet"),
         ({"detectors": TWO, "settings": "SX"}, "settings must be out of S and U; found 'X'"),
     ],
 )

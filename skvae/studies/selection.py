@@ -73,7 +73,8 @@ def selection(
     """
     loaders = _loaders(data)
     journal = Journal(None if out is None else Path(out) / "results.jsonl")
-    done = {tuple(record["run"]) for record in journal.records}
+    setup = {"grid": grid or GRID, "n_estimators": n_estimators, "max_steps": max_steps}
+    done = {tuple(record["run"]) for record in journal.records if record["setup"] == setup}
     plan = [(setting, seed, score) for setting in settings for seed in seeds for score in SCORES]
     with tqdm(total=len(loaders) * len(plan), disable=not progress, unit="search") as bar:
         for dataset, load in loaders.items():
@@ -91,9 +92,9 @@ def selection(
                         random_state=seed,
                     )
                     candidates = _search(detector, grid or GRID, setting, seed, *rows)
-                    journal.add({"run": run, "candidates": candidates})
+                    journal.add({"run": run, "setup": setup, "candidates": candidates})
                 bar.update()
-    results = _frame(journal.records)
+    results = _frame([record for record in journal.records if record["setup"] == setup])
     if out is not None and len(results):
         _write_report(results, out)
     return results
@@ -160,7 +161,8 @@ def selection_summary(results, quality="auroc"):
             searches = [search for _, search in part.groupby(["dataset", "seed"])]
             table = pd.DataFrame([_choice(search, name, quality) for search in searches])
             means = table.drop(columns="seed").mean()
-            gain = (means["chosen"] - means["random"]) / (means["best"] - means["random"])
+            to_gain = means["best"] - means["random"]
+            gain = (means["chosen"] - means["random"]) / to_gain if to_gain > 0 else np.nan
             spread = table.groupby("seed")["chosen"].mean().std()
             rows.append(
                 {"setting": setting, "score": score, "criterion": name}
