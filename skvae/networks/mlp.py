@@ -55,7 +55,9 @@ class StackedLinear(nn.Module):
         self.bias = draw(1, out_features)
 
     def forward(self, x):
-        return torch.baddbmm(self.bias, x, self.weight)[..., : self.out_features]
+        y = torch.baddbmm(self.bias, x, self.weight)
+        # A slice of everything would cost the backward pass a copy.
+        return y if y.shape[-1] == self.out_features else y[..., : self.out_features]
 
 
 class MLPAutoencoder(nn.Module):
