@@ -1,13 +1,13 @@
 """Searches over parameters whose networks are trained together, at the price of a few fits."""
 
 from collections import defaultdict, deque
-from copy import deepcopy
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GridSearchCV,
     ParameterGrid,
@@ -16,7 +16,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing, indexable
 
 from skvae.base import BaseDetector, Fit, fit_stack
 
@@ -95,7 +95,7 @@ class StackedGridSearchCV(GridSearchCV):
         -------
         self : object
         """
-        return _fit_search(self, GridSearchCV, ParameterGrid(self.param_grid), X, y, groups)
+        return _fit_search(self, ParameterGrid(self.param_grid), X, y, groups)
 
 
 class StackedRandomizedSearchCV(RandomizedSearchCV):
@@ -133,13 +133,10 @@ class StackedRandomizedSearchCV(RandomizedSearchCV):
 
         Parameters and returns as in `StackedGridSearchCV.fit`.
         """
-        random_state = check_random_state(self.random_state)
-        # A copy, so that the plain search draws the same candidates once more.
         candidates = ParameterSampler(
-            self.param_distributions, self.n_iter, random_state=deepcopy(random_state)
+            self.param_distributions, self.n_iter, random_state=self.random_state
         )
-        more = {"random_state": random_state}
-        return _fit_search(self, RandomizedSearchCV, candidates, X, y, groups, **more)
+        return _fit_search(self, candidates, X, y, groups)
 
 
 class _Task(NamedTuple):
@@ -151,47 +148,121 @@ class _Task(NamedTuple):
     train: np.ndarray
 
 
-def _fit_search(search, plain, candidates, X, y, groups, **more):
-    """Train everything first; then the plain search finds each fit done."""
+def _fit_search(search, candidates, X, y, groups):
+    """Let a plain search find each fit done when it asks for it."""
+    search._validate_params()
+    X, y = indexable(X, y)
+    candidates = list(candidates)
     cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator))
     folds = list(cv.split(X, y, groups))
-    candidates = list(candidates)
     tasks = [
         _Task(clone(search.estimator).set_params(**clone(params, safe=False)), params, fold, train)
         for fold, (train, _) in enumerate(folds)
         for params in candidates
     ]
-    fits = _fit_tasks(tasks, X, y, search.n_jobs, search.verbose)
-    done = defaultdict(deque)
-    for task, fit in zip(tasks, fits, strict=True):
-        done[_key(task.params, task.train)].append(fit)
-    more |= {"estimator": _Done(search.estimator, done), "cv": folds, "n_jobs": None}
-    more["verbose"] = max(0, search.verbose - 1)
-    inner = plain(**search.get_params(deep=False) | more)
-    inner.fit(X, y, rows=np.arange(len(X)))
+    # Made here, because the plain search runs in this process whatever the caller's joblib says.
+    parallel, n_parts = Parallel(n_jobs=search.n_jobs), effective_n_jobs(search.n_jobs)
+    waiting, seconds = deque(), []
+
+    def train():
+        fits = _fit_tasks(tasks, X, y, parallel, n_parts, min(search.verbose, 1))
+        for i in range(len(candidates)):
+            own = fits[i :: len(candidates)]
+            waiting.extend(own)
+            seconds.append([fit.seconds for fit in own])
+
+    inner = GridSearchCV(
+        _Next(search.estimator, waiting),
+        [{name: [value] for name, value in params.items()} for params in candidates],
+        # None would be the score of the stand-in.
+        scoring=check_scoring(search.estimator) if search.scoring is None else search.scoring,
+        refit=search.refit,
+        cv=_Folds(folds, train),
+        verbose=max(0, search.verbose - 1),
+        error_score=search.error_score,
+        return_train_score=search.return_train_score,
+    )
+    with parallel_config(backend="sequential"):
+        inner.fit(X, y)
     vars(search).update({name: value for name, value in vars(inner).items() if name.endswith("_")})
-    if hasattr(inner, "best_estimator_"):
-        search.best_estimator_ = inner.best_estimator_.estimator
-    seconds = np.reshape([fit.seconds for fit in fits], (len(folds), len(candidates)))
-    search.cv_results_["mean_fit_time"] = seconds.mean(0)
-    search.cv_results_["std_fit_time"] = seconds.std(0)
+    search.cv_results_["mean_fit_time"] = np.mean(seconds, axis=1)
+    search.cv_results_["std_fit_time"] = np.std(seconds, axis=1)
     return search
 
 
-def _fit_tasks(tasks, X, y, n_jobs, verbose):
+class _Folds:
+    """Splitter of the plain search, which trains everything when it is asked for the folds.
+
+    By then the plain search has found nothing wrong with scoring and refit; and an error of the
+    whole training ends the search here, where in a fit it would be taken for a candidate's.
+    """
+
+    def __init__(self, folds, train):
+        self.folds = folds
+        self.train = train
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        return len(self.folds)
+
+    def split(self, X, y=None, groups=None):
+        self.train()
+        return self.folds
+
+
+class _Next(BaseEstimator):
+    """Stands in for the estimator of the plain search; ``fit`` makes it the next of those waiting.
+
+    They wait in the order of ``cv_results_``: candidate after candidate, fold after fold. When none
+    is left, as for the best candidate on all rows, the estimator is fitted.
+    """
+
+    def __init__(self, estimator, waiting):
+        self.estimator = estimator
+        self.waiting = waiting
+
+    def __sklearn_clone__(self):
+        return _Next(clone(self.estimator), self.waiting)
+
+    def __sklearn_tags__(self):
+        return self.estimator.__sklearn_tags__()
+
+    def get_params(self, deep=True):
+        return self.estimator.get_params(deep)
+
+    def set_params(self, **params):
+        self.estimator.set_params(**params)
+        return self
+
+    def fit(self, X, *y):
+        if self.waiting:
+            fit = self.waiting.popleft()
+            if fit.error is not None:
+                raise fit.error
+            fitted = fit.detector
+        else:
+            fitted = self.estimator.fit(X, *y)
+        # Scorers, and who takes the best estimator, find the detector itself.
+        del self.estimator, self.waiting
+        self.__class__ = type(fitted)
+        vars(self).update(vars(fitted))
+        return self
+
+
+def _fit_tasks(tasks, X, y, parallel, n_parts, verbose):
     """A `Fit` for each task, in their order, which is fold after fold."""
+    if not tasks:
+        return []
     n_values = len(tasks[0].train) * np.size(_safe_indexing(X, [0]))
     folds_at_once = max(1, MAX_VALUES // n_values)
     chunks = defaultdict(list)
     for task in tasks:
         chunks[task.fold // folds_at_once].append(task)
-    n_parts = effective_n_jobs(n_jobs)
     parts = [
         [chunk[i] for i in own]
         for chunk in chunks.values()
         for own in np.array_split(np.arange(len(chunk)), n_parts)
     ]
-    fits = Parallel(n_jobs=n_jobs)(delayed(_fit_part)(part, X, y, verbose) for part in parts)
+    fits = parallel(delayed(_fit_part)(part, X, y, verbose) for part in parts)
     return [fit for part in fits for fit in part]
 
 
@@ -246,52 +317,3 @@ class _Steps:
         """The share of task ``i`` in the fits of its steps."""
         keys = [key for key, users in self.users.items() if i in users]
         return sum(self.fitted[key][2] / len(self.users[key]) for key in keys)
-
-
-def _key(params, train):
-    return repr(sorted(params.items())), train.tobytes()
-
-
-class _Done(BaseEstimator):
-    """Stands in for the estimator of a plain search; a fit that is done is looked up.
-
-    ``rows``, the indices of the rows, tells the folds apart. Without a stored fit, as when the best
-    candidate is fitted on all rows, the estimator is fitted.
-    """
-
-    __metadata_request__fit = {"rows": True}
-
-    def __init__(self, estimator, done, params=None):
-        self.estimator = estimator
-        self.done = done
-        self.params = params or {}
-
-    def __sklearn_clone__(self):
-        return _Done(clone(self.estimator), self.done, self.params)
-
-    def get_params(self, deep=True):
-        return self.estimator.get_params(deep)
-
-    def set_params(self, **params):
-        self.estimator.set_params(**params)
-        self.params = params
-        return self
-
-    def fit(self, X, y=None, rows=None):
-        fits = self.done[_key(self.params, rows)]
-        if not fits:
-            self.estimator.fit(X, y)
-            return self
-        fit = fits.popleft()
-        if fit.error is not None:
-            raise fit.error
-        self.estimator = fit.detector
-        return self
-
-    def __getattr__(self, name):
-        if name.startswith("__") or name in ("estimator", "done", "params"):
-            raise AttributeError(name)
-        return getattr(self.estimator, name)
-
-    def __sklearn_tags__(self):
-        return self.estimator.__sklearn_tags__()

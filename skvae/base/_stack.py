@@ -81,13 +81,13 @@ def _cut(stacks, jobs):
     for stack in stacks:
         part, size = [], 0
         for i in stack:
-            part.append(i)
-            size += jobs[i][0].n_estimators
-            if size >= MAX_MEMBERS:
+            n_networks = jobs[i][0].n_estimators
+            if part and size + n_networks > MAX_MEMBERS:
                 yield part
                 part, size = [], 0
-        if part:
-            yield part
+            part.append(i)
+            size += n_networks
+        yield part
 
 
 def _sharing_rows(plan, known):

@@ -45,11 +45,16 @@ class StackedLinear(nn.Module):
         super().__init__()
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
+        n_columns = n_padded(out_features)
+        if out_features % (2 * COLUMNS) == COLUMNS:
+            # torch takes activations two vectors at a time and a lone last one number by number,
+            # which rounds otherwise; cut from more columns, every row is treated alike.
+            n_columns += COLUMNS
 
         def draw(*shape):
             values = (torch.rand(1, *shape, generator=generator) * 2 - 1) * bound
             # Weights of zero, whose gradients are zero: they stay as they are.
-            return nn.Parameter(F.pad(values, (0, n_padded(out_features) - out_features)))
+            return nn.Parameter(F.pad(values, (0, n_columns - out_features)))
 
         self.weight = draw(in_features, out_features)
         self.bias = draw(1, out_features)

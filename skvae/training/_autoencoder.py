@@ -92,13 +92,15 @@ def loss_parts(output, error, beta, trims=()):
         One a member; empty for none.
     """
     reconstruction, kl = error.flatten(2).sum(2), output.penalty
-    if not any(trims):
-        return reconstruction.mean(1), None if kl is None else kl.mean(1)
-    loss = reconstruction.detach() if kl is None else (reconstruction + beta * kl).detach()
-    weights = _trimmed_weights(trims, loss.shape[1], loss.device)
-    kept = loss.topk(weights.shape[1], dim=1, largest=False).indices
-    reconstruction = (reconstruction.gather(1, kept) * weights).sum(1)
-    return reconstruction, None if kl is None else (kl.gather(1, kept) * weights).sum(1)
+    weights = 1 / reconstruction.shape[1]
+    if any(trims):
+        loss = (reconstruction if kl is None else reconstruction + beta * kl).detach()
+        # Ties are broken and parts are summed by the order of the rows, so that a member's bits do
+        # not depend on what others trim.
+        order = loss.argsort(dim=1, stable=True)
+        by_rank = _trimmed_weights(trims, loss.shape[1], loss.device)
+        weights = torch.zeros_like(loss).scatter_(1, order, by_rank)
+    return tuple(None if part is None else (part * weights).sum(1) for part in (reconstruction, kl))
 
 
 @lru_cache(maxsize=16)
@@ -108,4 +110,4 @@ def _trimmed_weights(trims, n_rows, device):
     # Rounded first: 50 * (1 - 0.42) is 29.000000000000004 to a computer.
     n_kept = [max(1, math.ceil(round(n_rows * (1 - trim), 9))) for trim in trims]
     n_kept = torch.tensor(n_kept, device=device)[:, None]
-    return (torch.arange(n_kept.max(), device=device) < n_kept) / n_kept
+    return (torch.arange(n_rows, device=device) < n_kept) / n_kept
