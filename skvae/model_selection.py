@@ -296,6 +296,7 @@ class _Steps:
     def __init__(self):
         self.fitted = {}
         self.users = defaultdict(list)
+        self.key_of = {}
 
     def fit(self, i, task, X, y):
         """Put fitted steps into the pipeline of task ``i``; return what the detector is to see."""
@@ -303,7 +304,7 @@ class _Steps:
         if not before:
             return X, y
         shared = all(param.startswith(f"{name}__") for param in task.params)
-        key = task.fold if shared else (task.fold, i)
+        key = self.key_of[i] = task.fold if shared else (task.fold, i)
         if key not in self.fitted:
             start, steps = perf_counter(), task.estimator[:-1]
             X = steps.fit_transform(X, y)
@@ -314,6 +315,8 @@ class _Steps:
         return X, y
 
     def seconds(self, i):
-        """The share of task ``i`` in the fits of its steps."""
-        keys = [key for key, users in self.users.items() if i in users]
-        return sum(self.fitted[key][2] / len(self.users[key]) for key in keys)
+        """The share of task ``i`` in the fit of its steps."""
+        if i not in self.key_of:
+            return 0.0
+        key = self.key_of[i]
+        return self.fitted[key][2] / len(self.users[key])

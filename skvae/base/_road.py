@@ -97,10 +97,11 @@ class RoadMixin(TransformerMixin):
         error_map : ndarray or DataFrame of shape (n_samples, n_features)
             Higher = more of the anomaly lies in that feature, in the units of the score. With
             ``score="reconstruction"``, "standardized", "mahalanobis" or
-            "reconstruction_probability" a row sums to its anomaly score; what a score takes from
-            the latents belongs to no feature and is left out. "latent", "iwae" and functions have
-            no such shares: theirs is the error map of the likelihood. For the default a row is
-            the residuals' share in the two z-scores, which says something of rows that stand out.
+            "reconstruction_probability" a row sums to its anomaly score (of one network; the
+            calibration of an ensemble adds a constant); what a score takes from the latents
+            belongs to no feature and is left out. "latent", "iwae" and functions have no such
+            shares: theirs is the error map of the likelihood. For the default a row is the
+            residuals' share in the two z-scores, which says something of rows that stand out.
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
         """
         values = self._by_block(self.score_.error_map, self._validate(X))

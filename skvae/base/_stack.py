@@ -15,7 +15,7 @@ MAX_MEMBERS = 128
 
 
 class Fit(NamedTuple):
-    """What became of a fit: the detector, or the error that it ended in, and its seconds."""
+    """What became of a fit, and its seconds; after an error the detector is of no use."""
 
     detector: object
     error: Exception | None
@@ -26,7 +26,8 @@ def fit_stack(jobs, verbose=0):
     """Fit each detector on its own rows, as its ``fit`` would.
 
     The networks of detectors that differ in nothing that shapes a step of the training are trained
-    together; the others one after another. Scores equal those of lone fits up to rounding.
+    together; the others one after another. Results are those of lone fits: bit for bit where it was
+    tested, on CPUs, and up to rounding anywhere.
 
     Parameters
     ----------

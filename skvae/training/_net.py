@@ -255,7 +255,7 @@ def fit_autoencoders(
     """Train all members of all ensembles as one stack; return a skorch net for each ensemble.
 
     Each member is trained as it would be alone: rows, order, noise, initial weights and loss are
-    its own, and the optimiser works weight by weight. So the results differ by rounding alone.
+    its own, and the optimiser works weight by weight. So the results differ by rounding at most.
 
     Parameters
     ----------
