@@ -103,7 +103,7 @@ def test_history_has_one_row_an_epoch(make, X):
 # -- scores ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("score", ALL_SCORES, ids=lambda score: getattr(score, "__name__", str(score)))
+@pytest.mark.parametrize("score", ALL_SCORES, ids=lambda s: getattr(s, "__name__", str(s)))
 def test_every_score(make, X, score):
     if not make()._variational and not callable(score) and score in NEEDS_POSTERIOR:
         with pytest.raises(ValueError, match="needs the posterior"):

@@ -175,7 +175,7 @@ def auc_by_hand(estimator, X, y):
         {"scoring": two_numbers, "refit": "median"},
         {"scoring": two_numbers, "refit": False},
     ],
-    ids=str,
+    ids=lambda params: ",".join(params) or "default",
 )
 def test_scoring_and_refit(X, y, params):
     stacked = assert_as_plain(X, y, **params)
@@ -204,7 +204,7 @@ def test_scoring_and_refit(X, y, params):
         {"error_score": "maybe"},
         {"verbose": -1},
     ],
-    ids=str,
+    ids=lambda params: ",".join(params) or "default",
 )
 def test_parameters_of_the_search_are_refused_as_ever_and_before_any_training(X, y, params, stacks):
     with pytest.raises(ValueError) as plain:
@@ -378,7 +378,9 @@ def test_values_of_any_kind(X, y, grid):
     assert_as_plain(X, y, grid=grid, scoring="accuracy")
 
 
-@pytest.mark.parametrize("score", [Scaled(1.0), largest_error, "reconstruction"], ids=type)
+@pytest.mark.parametrize(
+    "score", [Scaled(1.0), largest_error, "reconstruction"], ids=["scaled", "function", "name"]
+)
 def test_no_candidate_is_trained_twice(X, score, stacks):
     grid = {"score": [score], "beta": [0.1, 1.0]}
     StackedGridSearchCV(detector(), grid, cv=3, refit=False).fit(X)
@@ -518,7 +520,7 @@ def test_other_estimators(X, y):
         {"scoring": two_numbers, "refit": "mean"},
         {"scoring": ["roc_auc", "f1"], "refit": "f1"},
     ],
-    ids=str,
+    ids=lambda params: ",".join(params) or "default",
 )
 def test_a_candidate_that_fails_scores_nan(X, y, params):
     stacked = assert_as_plain(X, y, grid={"beta": [1.0, -1, 2.0]}, **params)
