@@ -33,22 +33,24 @@ class StackedGridSearchCV(GridSearchCV):
     product for fifty networks costs little more than for one. Candidates that differ in ``beta``,
     ``latent_dim``, ``contamination``, ``score``, ``threshold``, ``random_state`` or anything else
     that does not change the shape of a step are trained together, fold for fold on their own rows;
-    those that differ in layer sizes, likelihood, batch size, steps or learning rate group after
-    group; and those with callbacks, early stopping, a warm start or an own optimizer one by one.
-    Scores are those of plain `GridSearchCV`.
+    those that differ in layer sizes, likelihood, batch size, steps, learning rate or number of rows
+    group after group, ``latent_dim`` in groups of 1 to 16, 17 to 32 and so on; and those with
+    callbacks, early stopping, a warm start or an own optimizer one by one. Scores are those of
+    plain `GridSearchCV`.
 
     Parameters
     ----------
     estimator : detector, or Pipeline that ends in one
         The steps before the detector are fitted a fold, and once for candidates that share them.
         Other estimators work and are fitted one by one.
-    param_grid, scoring, refit, cv, error_score, return_train_score, pre_dispatch
-        As in `sklearn.model_selection.GridSearchCV`.
+    param_grid, scoring, refit, cv, error_score, return_train_score
+        As in `sklearn.model_selection.GridSearchCV`; ``pre_dispatch`` has no effect.
     n_jobs : int, default=None
         Processes among which the fits are divided, each with its own stacks. Scoring stays in this
         one.
     verbose : int, default=0
-        1 shows a progress bar for each training; more is `GridSearchCV`'s.
+        1 shows a progress bar for each training; more is `GridSearchCV`'s. The detectors' own
+        ``verbose`` has no effect.
 
     Attributes
     ----------
@@ -63,8 +65,9 @@ class StackedGridSearchCV(GridSearchCV):
 
     Notes
     -----
-    Folds of unlike length are trained length by length. Memory holds the rows of one fold each, not
-    of one candidate each, and 1 GiB of them at most beside ``X``.
+    Folds of unlike length are trained length by length. Candidates share the rows of a fold in
+    memory, and about 1 GiB of rows at most is held beside ``X``. Parameters of ``fit`` other than
+    ``groups``, such as ``sample_weight``, are not taken.
 
     Examples
     --------
@@ -105,8 +108,7 @@ class StackedRandomizedSearchCV(RandomizedSearchCV):
     ----------
     estimator, n_jobs, verbose
         As in `StackedGridSearchCV`.
-    param_distributions, n_iter, scoring, refit, cv, random_state, error_score, \
-            return_train_score, pre_dispatch
+    param_distributions, n_iter, scoring, refit, cv, random_state, error_score, return_train_score
         As in `sklearn.model_selection.RandomizedSearchCV`; with one ``random_state`` both try the
         same candidates.
 
@@ -277,9 +279,9 @@ def _fit_part(tasks, X, y, verbose):
     for i, task in enumerate(tasks):
         estimator, start = task.estimator, perf_counter()
         try:
-            if isinstance(estimator, BaseDetector):
+            if _is_stackable(estimator):
                 jobs[i] = estimator, *rows[task.fold]
-            elif isinstance(estimator, Pipeline) and isinstance(estimator[-1], BaseDetector):
+            elif isinstance(estimator, Pipeline) and _is_stackable(estimator[-1]):
                 jobs[i] = estimator[-1], *steps.fit(i, task, *rows[task.fold])
             else:
                 fits[i] = Fit(estimator.fit(*rows[task.fold]), None, perf_counter() - start)
@@ -288,6 +290,11 @@ def _fit_part(tasks, X, y, verbose):
     for i, fit in zip(jobs, fit_stack(list(jobs.values()), verbose), strict=True):
         fits[i] = fit._replace(detector=tasks[i].estimator, seconds=fit.seconds + steps.seconds(i))
     return [fits[i] for i in range(len(tasks))]
+
+
+def _is_stackable(estimator):
+    """Whether it is a detector, with no ``fit`` of its own that a stack would pass by."""
+    return isinstance(estimator, BaseDetector) and type(estimator).fit is BaseDetector.fit
 
 
 class _Steps:

@@ -49,10 +49,11 @@ IMAGE_CLAIMS = [
 
 
 SWEEP_CLAIMS = [
-    "45 fits, 2 epochs, batch 32",
-    "45 fits, 2 epochs, batch 32",
-    "45 fits, 2 epochs, batch 64",
-    "45 fits, 2 epochs, batch 64",
+    "45 fits, 2 epochs, batch 32, reconstruction",
+    "45 fits, 2 epochs, batch 32, reconstruction",
+    "45 fits, 2 epochs, batch 64, reconstruction",
+    "45 fits, 2 epochs, batch 64, reconstruction",
+    "45 fits, 2 epochs, batch 64, reconstruction, uneven",
     "whole search with scoring and refit, reconstruction, batch 32",
     "whole search with scoring and refit, reconstruction, batch 64",
     "whole search with scoring and refit, default score, batch 64",

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -210,6 +212,14 @@ def test_trimmed_rows_get_no_gradient(trim, n_kept):
     torch.testing.assert_close(kl.grad, 2.0 * kept / n_kept)
     torch.testing.assert_close(error.grad, kept[..., None].expand(2, 10, 3) / n_kept)
     assert (error.grad[~kept] == 0).all() and (kl.grad[~kept] == 0).all()
+
+
+def test_a_trimmed_row_of_infinite_loss_is_left_out():
+    error = torch.tensor([[[1.0], [3.0], [math.inf]]], requires_grad=True)
+    reconstruction, _ = loss_parts(Output(error, error), error, 0.0, (0.4,))
+    assert reconstruction.item() == 2.0
+    reconstruction.sum().backward()
+    assert error.grad.flatten().tolist() == [0.5, 0.5, 0.0]
 
 
 def test_each_member_has_its_own_beta_and_trim():

@@ -744,3 +744,21 @@ def test_searches_on_a_dask_cluster(X, y, cluster):
         for n_jobs in (None, 2):
             stacked = StackedGridSearchCV(detector(), GRID, n_jobs=n_jobs, **LABELLED).fit(X, y)
             assert_equal_searches(plain, stacked, X)
+
+
+class Doubled(VAEDetector):
+    """A detector whose own ``fit`` does something to the rows."""
+
+    def fit(self, X, y=None):
+        return super().fit(2 * X, y)
+
+
+def test_a_fit_of_ones_own_is_not_passed_by(X):
+    params = {"score": "reconstruction", "max_steps": 5, "random_state": 0, "scaler": None}
+    detector = Doubled(hidden_layer_sizes=(8,), **params)
+    both = [
+        search(detector, {"beta": [0.1, 1.0]}, cv=2).fit(X)
+        for search in (StackedGridSearchCV, GridSearchCV)
+    ]
+    ours, plain = (each.cv_results_["mean_test_score"] for each in both)
+    np.testing.assert_array_equal(ours, plain)

@@ -143,9 +143,9 @@ class AEDetector(_TabularDetector):
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
     n_estimators : int, default=1
         Networks of the ensemble. They differ in initial weights and order of the rows, and are
-        trained together, ten in less than three times the time of one. Their scores, calibrated,
-        are averaged. The spread over ``random_state`` falls with it; the quality of the ranking
-        hardly rises. See ``anomaly_score(X, return_std=True)``.
+        trained together; "density" and "neighbors" are fitted for each. Their scores, brought to
+        one mean and spread, are averaged. The spread over ``random_state`` falls with it; the
+        quality of the ranking hardly rises. See ``anomaly_score(X, return_std=True)``.
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False
@@ -368,9 +368,9 @@ class VAEDetector(_TabularDetector):
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
     n_estimators : int, default=1
         Networks of the ensemble. They differ in initial weights and order of the rows, and are
-        trained together, ten in less than three times the time of one. Their scores, calibrated,
-        are averaged. The spread over ``random_state`` falls with it; the quality of the ranking
-        hardly rises. See ``anomaly_score(X, return_std=True)``.
+        trained together; "density" and "neighbors" are fitted for each. Their scores, brought to
+        one mean and spread, are averaged. The spread over ``random_state`` falls with it; the
+        quality of the ranking hardly rises. See ``anomaly_score(X, return_std=True)``.
     random_state : int, RandomState instance or None, default=None
         With an int the same data give the same bits on one machine's CPU.
     warm_start : bool, default=False

@@ -9,12 +9,13 @@ from sklearn.pipeline import Pipeline
 
 from skvae.metrics._labels import anomaly_labels
 
+# Of held-out rows the least likely ones are left out: a few anomalies would decide the mean. The
+# share is one for all, so that candidates of different contamination can be compared.
+LEFT_OUT = 0.1
+
 
 def held_out_likelihood(estimator, X, y=None):
-    """Scorer without labels: mean log-likelihood of held-out rows.
-
-    Of the rows the share ``contamination`` that is least likely is left out: a few anomalies would
-    decide the mean.
+    """Scorer without labels: mean log-likelihood of held-out rows, less the least likely tenth.
 
     Parameters
     ----------
@@ -27,7 +28,8 @@ def held_out_likelihood(estimator, X, y=None):
     -------
     score : float
         In nats of the scaled rows, higher is better. Comparable among detectors of one scaler and
-        one likelihood, other than "mse", which is none.
+        one likelihood, other than "mse", which is none; and of one ``score``, which it knows
+        nothing of.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def held_out_likelihood(estimator, X, y=None):
     """
     estimator, X = _last_step(estimator, X)
     likelihood = np.sort(estimator.log_likelihood(X))
-    return float(likelihood[int(estimator.contamination * len(likelihood)) :].mean())
+    return float(likelihood[int(LEFT_OUT * len(likelihood)) :].mean())
 
 
 def pool_auc(pool):
@@ -77,7 +79,7 @@ def pool_auc(pool):
 
 def _pool_auc(estimator, X, y=None, *, pool):
     scores = estimator.score_samples(X)
-    if y is not None:
+    if y is not None and len(np.unique(y)) > 1:  # labels of one class tell nothing apart
         scores = scores[~anomaly_labels(y)]
     in_pool = -estimator.score_samples(pool)
     labels = np.r_[np.zeros(len(scores)), np.ones(len(in_pool))]
@@ -115,6 +117,8 @@ def stability(estimator, X, y=None):
     ranks = rankdata(estimator.member_scores(X), axis=0)
     if ranks.shape[1] < 2:
         raise ValueError("stability compares networks: fit with n_estimators of at least 2.")
+    if len(ranks) < 2:
+        raise ValueError(f"stability ranks rows: it needs at least 2, found {len(ranks)}.")
     correlation = np.corrcoef(ranks, rowvar=False)
     return float(correlation[np.triu_indices(len(correlation), 1)].mean())
 

@@ -100,7 +100,12 @@ def loss_parts(output, error, beta, trims=()):
         order = loss.argsort(dim=1, stable=True)
         by_rank = _trimmed_weights(trims, loss.shape[1], loss.device)
         weights = torch.zeros_like(loss).scatter_(1, order, by_rank)
-    return tuple(None if part is None else (part * weights).sum(1) for part in (reconstruction, kl))
+        # Left out, not multiplied by zero, which would make nan of what is infinite.
+        left_out = weights == 0
+        reconstruction = reconstruction.masked_fill(left_out, 0)
+        kl = None if kl is None else kl.masked_fill(left_out, 0)
+    parts = reconstruction, kl
+    return tuple(None if part is None else (part * weights).sum(1) for part in parts)
 
 
 @lru_cache(maxsize=16)
