@@ -84,6 +84,8 @@ class MLPAutoencoder(nn.Module):
         Of the initial weights.
     """
 
+    is_batched = True
+
     def __init__(
         self,
         n_features,

@@ -11,8 +11,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
-from skvae.image_features import COLUMNS, by_rows, hog
-from skvae.scores import N_FOLDS, SAME_ROW, Score, _array
+from skvae.networks import COLUMNS
+from skvae.scores._base import Score
+from skvae.scores._blocks import as_array, by_rows
+from skvae.scores._image_features import hog
+from skvae.scores._latent_residual import N_FOLDS, SAME_ROW
 
 N_FEATURE_NEIGHBORS = 3
 # With the energy left over, a density has 128 coordinates.
@@ -24,18 +27,14 @@ ROWS_PER_COORDINATE = 4
 
 
 class ImageScore(Score):
-    """Base of the scores of images.
+    """Base of the scores that look at images as images."""
 
-    Attributes
-    ----------
-    positive : bool
-        Whether scores are positive and vary by factors, so that a fusion takes their logarithm.
-    has_map : bool
-        Whether ``error_map`` tells pixels apart by this score; else it is the likelihood's.
-    """
-
+    images_only = True
     positive = True
-    has_map = True
+
+
+# Distance by which a search tells equal rows apart, relative to the spread of all.
+APART = 1e-6
 
 
 class Nearest:
@@ -48,10 +47,13 @@ class Nearest:
         self.reference = reference
         self.n_neighbors = min(n_neighbors, len(reference) - 1)
         self.index = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute")
-        self.index.fit(reference)
+        # Which of several equally near rows are found must not depend on what is searched beside
+        # them: so they are moved apart by a little, by more than the search rounds.
+        noise = np.random.RandomState(0).standard_normal(reference.shape)
+        self.index.fit(reference + APART * (reference.std() or 1.0) * noise)
 
     def __call__(self, rows):
-        neighbors = self.index.kneighbors(rows, return_distance=False)
+        neighbors = np.sort(self.index.kneighbors(rows, return_distance=False), axis=1)
         # The fast search rounds by batch; distances taken anew do not.
         distances = np.empty(neighbors.shape)
         for column, nearest in enumerate(neighbors.T):
@@ -123,8 +125,8 @@ class _OfFeatures(ImageScore):
     def _rows(self, x, output):
         """Features as float64 array of shape (n_samples, n_features)."""
         if isinstance(self.features, str) and self.features == "latent":
-            return _array(output.latent)
-        return _array(by_rows(_feature_function(self.features), x).flatten(1))
+            return as_array(output.latent)
+        return as_array(by_rows(_feature_function(self.features), x).flatten(1))
 
 
 class FeatureNeighbors(_OfFeatures):
