@@ -104,7 +104,7 @@ def shift_shown(tables):
         "Accuracy of the classifier, AUROC against standard": _shown_auroc(tables),
         "Reconstruction and KL of the VAEs, means over standard test images": _shown_beta(tables),
         "Share of batches that DriftMonitor calls drifted": _shown_drift(tables["drift"]),
-        "Correlation with the accuracy that the classifier lost": _shown_correlation(
+        "Correlation (Pearson / Spearman) with the lost accuracy": _shown_correlation(
             tables["correlation"]
         ),
     }
@@ -155,8 +155,9 @@ def _shown_drift(drift):
 def _shown_correlation(correlation):
     means = correlation.drop(columns="seed").groupby("corruption", sort=False).mean().reset_index()
     columns = {"corruption": means["corruption"], "strengths": means["n"].map("{:g}".format)}
-    for key in means.columns[2:]:
-        columns[key] = ["-" if v != v else f"{v:.2f}" for v in means[key]]
+    for monitor in MONITORS:
+        pairs = means[[f"{monitor}, Pearson", f"{monitor}, Spearman"]].to_numpy()
+        columns[monitor] = ["-" if p != p else f"{p:.2f} / {s:.2f}" for p, s in pairs]
     return pd.DataFrame(columns)
 
 
@@ -194,7 +195,7 @@ def draw_drift(table):
         is_clean = name == "standard"
         label = "standard (false alarms)" if is_clean else name
         # A little aside, so that curves that lie on each other are all seen.
-        x = means.index.to_numpy() * 1.03 ** (i - len(means.columns) / 2)
+        x = means.index.to_numpy() * 1.015 ** (i - len(means.columns) / 2)
         style = "o:" if is_clean else "o-"
         ax.plot(x, means[name], style, color="black" if is_clean else f"C{i}", label=label)
     ax.axhline(ALPHA, color="grey", lw=0.8)

@@ -18,6 +18,7 @@ from skvae.studies._images import (
     load_image_data,
     plain_map,
     plain_score,
+    reconstructions,
     rounded,
     settings_of,
 )
@@ -216,9 +217,13 @@ class Bench:
 
     def bottleneck(self, latent_dim):
         detector = conv_ae(self._settings, self._seed, latent_dim=latent_dim)
+        if latent_dim == conv_ae(self._settings, self._seed).latent_dim:
+            return self._judged(self._detectors[CAE])
         return self._judged(detector.fit(self._data.X_train))
 
     def contamination(self, share, told):
+        if share == 0:
+            return self._judged(self._detectors[CAE])
         given = {"contamination": share} if told else {}
         detector = conv_ae(self._settings, self._seed, **given)
         return self._judged(detector.fit(self._contaminated(share)))
@@ -259,7 +264,7 @@ class Bench:
             arrays = {
                 "original": clean[shown] / 255,
                 "corrupted": images / 255,
-                "reconstruction": np.asarray(fitted.reconstruct(images)) / 255,
+                "reconstruction": reconstructions(fitted, images),
                 "plain map": plain_map(fitted, images) / ends["plain"],
                 "default map": _default_map(fitted, images) / ends["default"],
                 "changed pixels": masks,
