@@ -11,15 +11,24 @@ def mosaic(rows, gap=1):
     rows : array-like of shape (n_rows, n_columns, H, W)
         In [0, 1].
     gap : int, default=1
-        White pixels between two images; they stand at the right and lower end of each.
+        Pixels of NaN between two images; they stand at the right and lower end of each.
 
     Returns
     -------
     picture : ndarray of shape (n_rows * (H + gap), n_columns * (W + gap))
     """
-    rows = np.pad(np.asarray(rows), [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=1)
+    rows = np.pad(
+        np.asarray(rows, dtype=float), [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=np.nan
+    )
     n_rows, n_columns, height, width = rows.shape
     return rows.transpose(0, 2, 1, 3).reshape(n_rows * height, n_columns * width)
+
+
+def show_mosaic(ax, rows, cmap="gray"):
+    """Draw images side by side, black to white for 0 to 1, on a ground that no image has."""
+    ax.imshow(mosaic(rows), cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+    ax.set_facecolor("cornflowerblue")
+    ax.set_xticks([])
 
 
 def cells(ax, table, title):

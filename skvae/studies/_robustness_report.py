@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skvae.studies._pictures import mosaic, what_was_run
+from skvae.studies._pictures import show_mosaic, what_was_run
 from skvae.studies.report import (
     markdown_table,
     new_figure,
@@ -16,6 +16,13 @@ from skvae.studies.report import (
 )
 
 KINDS = {"plain": "plain squared error", "default": "default score"}
+UNITS = {
+    "noise": "sd",
+    "rotation": "degrees",
+    "occlusion": "side of the patch, pixels",
+    "dropout": "share of the pixels",
+    "stripes": "lines",
+}
 COLUMNS = (
     "original",
     "corrupted",
@@ -190,11 +197,9 @@ def draw_maps(examples):
     figure = new_figure(figsize=(2.2 + 0.55 * n_shown * len(COLUMNS), 0.6 * len(examples) + 0.6))
     panels = figure.subplots(1, len(COLUMNS), sharey=True)
     for ax, column in zip(panels, COLUMNS, strict=True):
-        picture = mosaic([row[column] for row in examples])
-        cmap = "inferno" if column.endswith("map") else "gray"
-        ax.imshow(picture, cmap=cmap, vmin=0, vmax=1)
+        rows = [row[column] for row in examples]
+        show_mosaic(ax, rows, cmap="inferno" if column.endswith("map") else "gray")
         ax.set_title(column, fontsize=9)
-        ax.set_xticks([])
     centres = (side + 1) * (np.arange(len(examples)) + 0.5) - 0.5
     panels[0].set_yticks(centres, [row["corruption"] for row in examples])
     return figure
@@ -243,7 +248,7 @@ def draw_strength(table):
         for kind, title in KINDS.items():
             ax.plot(own.index, own[kind], "o-", ms=4, label=title)
         ax.axhline(0.5, color="grey", lw=0.5)
-        ax.set(title=name, ylim=(0.2, 1.03))
+        ax.set(title=name, xlabel=UNITS[name.split()[0]])
     for ax in panels[len(names) :]:
         ax.remove()
     for ax in panels[::4]:

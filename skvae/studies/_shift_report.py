@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skvae.studies._pictures import cells, mosaic, what_was_run
+from skvae.studies._pictures import cells, show_mosaic, what_was_run
 from skvae.studies._shift_drift import MONITORS
 from skvae.studies.report import (
     markdown_table,
@@ -167,9 +167,8 @@ def draw_examples(examples):
     figure = new_figure(figsize=(3.6 + n_images * 1.3, 0.5 * n_sets + 0.6))
     panels = figure.subplots(1, 3, sharey=True)
     for ax, key in zip(panels, ("images", "beta 1", "beta 4"), strict=True):
-        ax.imshow(mosaic([row[key] for row in examples]), cmap="gray", vmin=0, vmax=1)
+        show_mosaic(ax, [row[key] for row in examples])
         ax.set_title("test images" if key == "images" else f"Conv-VAE, {key.replace(' ', '=')}")
-        ax.set_xticks([])
     centres = (side + 1) * (np.arange(n_sets) + 0.5) - 0.5
     panels[0].set_yticks(centres, [row["shift"] for row in examples])
     return figure
