@@ -1,7 +1,7 @@
 """skvae: anomaly detection with variational autoencoders as scikit-learn estimators."""
 
-from skvae.detectors import AEDetector, VAEDetector
+from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
 
 __version__ = "0.1.0"
 
-__all__ = ["AEDetector", "VAEDetector"]
+__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector"]

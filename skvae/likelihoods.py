@@ -9,20 +9,34 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from skvae.networks import n_padded
 
 # A scale below 1 % or above e^4 of the feature's own is a column that is constant or ran away.
 LOG_SCALE_RANGE = (-4.6, 4.0)
+# Images are in [0, 1], and what networks leave of them is about a tenth: a short training would
+# not get there from 1.
+LOG_SCALE_OF_IMAGES = math.log(0.1)
+
+
+# Of a value that is impossible, and the least variance that a gradient is divided by.
+MIN_LOG, MIN_VARIANCE = -100.0, 1e-12
 
 
 class _Likelihood(nn.Module):
+    """Base of the likelihoods.
+
+    Parameters
+    ----------
+    shape : int or tuple
+        Of a row: its number of features, or (channels, height, width) of an image.
+    """
+
     activation = "identity"
 
-    def __init__(self, n_features):
+    def __init__(self, shape):
         super().__init__()
-        self.n_features = n_features
+        self.shape = shape
 
 
 class MeanSquared(_Likelihood):
@@ -34,17 +48,27 @@ class MeanSquared(_Likelihood):
 
 
 class _LearnedScale(_Likelihood):
-    """A likelihood with one learned scale a feature, shared by all rows."""
+    """A likelihood with one learned scale a feature, or a channel of an image, for all rows.
 
-    def __init__(self, n_features):
-        super().__init__(n_features)
-        # Padded as the weights of networks are.
-        self.log_scale = nn.Parameter(torch.zeros(1, 1, n_padded(n_features)))
+    Not one a pixel: where training images are always black, as in the corners of digits, the scale
+    falls to its bound, and the first grey pixel there outweighs the whole image.
+    """
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        if isinstance(shape, tuple):
+            log_scale = torch.full((1, 1, shape[0], 1, 1), LOG_SCALE_OF_IMAGES)
+        else:
+            log_scale = torch.zeros(1, 1, n_padded(shape))  # padded as the weights of networks are
+        self.log_scale = nn.Parameter(log_scale)
 
     def scale(self):
-        """Log-scale and precision, ``exp(-log_scale)``, of shape (n_members, 1, n_features)."""
+        """Log-scale and precision, ``exp(-log_scale)``, that a batch of rows can be scaled by."""
         log_scale = self.log_scale.clamp(*LOG_SCALE_RANGE)
-        return log_scale[..., : self.n_features], torch.exp(-log_scale)[..., : self.n_features]
+        precision = torch.exp(-log_scale)
+        if isinstance(self.shape, tuple):
+            return log_scale, precision
+        return log_scale[..., : self.shape], precision[..., : self.shape]
 
 
 class Gaussian(_LearnedScale):
@@ -73,8 +97,28 @@ class Bernoulli(_Likelihood):
 
     def forward(self, x, x_hat):
         """Error map."""
-        target = x.clamp(0, 1).expand_as(x_hat)
-        return F.binary_cross_entropy(x_hat, target, reduction="none")
+        return _BinaryCrossEntropy.apply(x.clamp(0, 1).expand_as(x_hat), x_hat)
+
+
+class _BinaryCrossEntropy(torch.autograd.Function):
+    """``F.binary_cross_entropy`` without reduction, from vectorised logarithms.
+
+    As there, logarithms are at least -100 and the gradient of a certain pixel is divided by 1e-12,
+    not by 0; the target gets no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, x, p):
+        ctx.save_for_backward(x, p)
+        log_p = torch.log(p).clamp_min_(MIN_LOG)
+        log_q = torch.log1p(-p).clamp_min_(MIN_LOG)
+        return torch.lerp(log_q, log_p, x).neg_()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, p = ctx.saved_tensors
+        variance = torch.addcmul(p, p, p, value=-1).clamp_min_(MIN_VARIANCE)
+        return None, (p - x).div_(variance).mul_(gradient)
 
 
 LIKELIHOODS = {

@@ -8,10 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skvae import AEDetector, VAEDetector
-from skvae import scores as scores_module
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLPAutoencoder, Output
-from skvae.scores import SCORES, make_score
+from skvae.scores import SCORES, _errors, make_score
 from skvae.training import Autoencoder
 
 NEEDS_POSTERIOR = ["elbo", "iwae", "reconstruction_probability"]
@@ -125,7 +124,7 @@ def test_iwae_tends_to_the_likelihood_where_the_posterior_is_wrong(monkeypatch):
     net, law, x, *_ = linear_gaussian(width=2.0)
     gaps = []
     for n_draws in (6, 4000):
-        monkeypatch.setattr(scores_module, "N_DRAWS", n_draws)
+        monkeypatch.setattr(_errors, "N_DRAWS", n_draws)
         gap = call(fit(make_score("iwae"), x, net), net, x) + law.logpdf(x.numpy())
         gaps.append(np.abs(gap).mean())
     assert gaps[0] > 0.1 and gaps[1] < 0.05
@@ -145,7 +144,7 @@ def test_iwae_is_at_most_the_sampled_elbo():
 
 
 def test_reconstruction_probability_is_the_mean_over_the_posterior(monkeypatch):
-    monkeypatch.setattr(scores_module, "N_DRAWS", 4000)
+    monkeypatch.setattr(_errors, "N_DRAWS", 4000)
     net, _, x, w, variance = linear_gaussian()
     actual = call(fit(make_score("reconstruction_probability"), x, net), net, x, "error_map")
     at_mean = arrays(net, x)[3]

@@ -9,25 +9,25 @@ from skimage.metrics import structural_similarity
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
-from skvae.image_features import BLOCK_IMAGES, hog, hog_cell, ssim_map
 from skvae.networks import Output
-from skvae.scores import Score
-from skvae.scores_features import (
-    FeatureDensity,
-    FeatureNeighbors,
-    Nearest,
-    Perceptual,
-    _Subspace,
-)
-from skvae.scores_images import (
+from skvae.scores import (
+    BLOCK_IMAGES,
     IMAGE_SCORE,
     IMAGE_SCORES,
     DescriptionLength,
+    FeatureDensity,
+    FeatureNeighbors,
     Local,
+    Perceptual,
     Relative,
+    Score,
     SmoothMax,
     Ssim,
+    hog,
+    ssim_map,
 )
+from skvae.scores._features import Nearest, _Subspace
+from skvae.scores._image_features import hog_cell
 
 SIZES = [(1, 28, 28), (3, 17, 30), (1, 8, 8), (2, 3, 5)]
 

@@ -29,18 +29,19 @@ from sklearn.utils.validation import (
 
 from skvae.base._decisions import DecisionMixin
 from skvae.base._input import (
-    SCALERS,
     fit_scaler,
+    holds_sizes,
     naming_the_column,
     one_thread,
     resolve_device,
     scaled,
+    taken,
 )
 from skvae.base._road import RoadMixin
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
-from skvae.networks import Output
-from skvae.scores import SCORES, Ensemble, make_score
+from skvae.networks import ACTIVATIONS, Output
+from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
 from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
@@ -72,10 +73,12 @@ class BaseDetector(
 
     _parameter_constraints: dict = {
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "output_activation": [StrOptions(set(ACTIVATIONS)), None],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
-        "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "score": [StrOptions(set(SCORES)), list, tuple, callable],
+        "score": [StrOptions(set(SCORES) | set(IMAGE_SCORES)), list, tuple, callable],
         "threshold": [
             StrOptions({"percentile", "f1", "conformal"}),
             Interval(Real, None, None, closed="neither"),
@@ -101,6 +104,8 @@ class BaseDetector(
     }
 
     _fits_on_one_thread = False
+    _takes_images = False
+    _fuse = Combined
 
     # -- training ---------------------------------------------------------------------------
 
@@ -144,7 +149,7 @@ class BaseDetector(
     def _validate_fit(self, X, y):
         """Rows and labels, checked; the labels are None where no parameter reads them."""
         self._validate_params()
-        self._check_parameters_agree(make_score(self._score_parameter))
+        self._check_parameters_agree(self._make_score())
         X = self._validate_rows(X)
         return X, self._validate_labels(X, y)
 
@@ -158,8 +163,9 @@ class BaseDetector(
         seeds = [seed, *more[1:].tolist()]
         train, held_out = self._split(is_normal, np.random.RandomState(seed))
         self.device_ = resolve_device(self.device)
-        self.scaler_ = self._fit_scaler(X[train])
-        x, x_valid = self._scaled_rows(X[train], seed)
+        rows = taken(X, train)
+        self._fit_scaler(rows)
+        x, x_valid = self._split_for_stopping(self._rows_to_train(rows), seed)
         members = self._members(x, seeds)
         return Plan(train, held_out, is_normal, seeds, members, x_valid)
 
@@ -168,16 +174,20 @@ class BaseDetector(
         if isinstance(net, Exception):
             raise net
         self.net_ = net
-        self._built = self._architecture(X.shape[1])
+        self._built = self._architecture(self._input_shape(X))
         network = net.module_.network
         self.latent_dim_ = network.latent_dim
         self._n_features_out = self.latent_dim_ * network.n_members
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = _history_table(net.history)
-        self.score_ = self._fit_score(X[plan.train], plan.seeds)
+        self.score_ = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan)
 
+    def _make_score(self):
+        return make_score(self._score_parameter, self._fuse)
+
     def _check_parameters_agree(self, score):
+        self._check_network_parameters()
         if isinstance(self.threshold, type):
             raise ValueError(f"threshold={self.threshold!r} is a class; pass an instance of it.")
         for callback in self.callbacks or []:
@@ -196,18 +206,42 @@ class BaseDetector(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
                 f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
             )
+        if score.images_only and not self._takes_images:
+            raise ValueError(
+                f"score={self._score_parameter!r} compares images, but {type(self).__name__} takes "
+                f"rows of a table; use ConvVAEDetector, or a score among {sorted(SCORES)}."
+            )
+
+    def _check_network_parameters(self):
+        if not holds_sizes(self.hidden_layer_sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold integers of at least 1."
+            )
+        if self.likelihood == "bernoulli" and self.output_activation not in (None, "sigmoid"):
+            raise ValueError(
+                f"likelihood='bernoulli' needs output_activation='sigmoid' or None, got "
+                f"{self.output_activation!r}: its mean is a probability."
+            )
 
     def _validate_rows(self, X):
         with naming_the_column(X):
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        if self._goes_on and self._architecture(X.shape[1]) != self._built:
+        self._check_goes_on(X)
+        self._check_magnitude(X, X)
+        return X
+
+    def _check_goes_on(self, X):
+        if self._goes_on and self._architecture(self._input_shape(X)) != self._built:
             raise ValueError(
                 "warm_start=True goes on with the network of the last fit, "
                 f"{self._built}, but now the parameters and X ask for "
-                f"{self._architecture(X.shape[1])}. Use a new detector, or warm_start=False."
+                f"{self._architecture(self._input_shape(X))}. Use a new detector, or "
+                "warm_start=False."
             )
-        self._check_magnitude(X, X)
-        return X
+
+    def _input_shape(self, X):
+        """What network and likelihood are built for: the number of features of a row."""
+        return X.shape[1]
 
     def _validate_labels(self, X, y):
         """``y`` where a parameter reads it, else None."""
@@ -255,18 +289,21 @@ class BaseDetector(
         return np.sort(train), np.sort(held_out)
 
     def _fit_scaler(self, X):
-        if self._goes_on:
-            return self.scaler_
-        return fit_scaler(self.scaler, X)
+        if not self._goes_on:
+            self.scaler_ = fit_scaler(self.scaler, X)
 
-    def _scaled_rows(self, X, seed):
-        """Rows to train on, and those that decide on stopping early, as the network takes them."""
+    def _rows_to_train(self, X):
+        """Rows that batches are gathered from."""
         x = scaled(X, self.scaler_, self.device_)
         if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
                 f"in [{x.min():.4g}, {x.max():.4g}]. Use scaler='minmax' or another likelihood."
             )
+        return x
+
+    def _split_for_stopping(self, x, seed):
+        """Rows to train on, and those that decide on stopping early."""
         if not self.early_stopping:
             return x, None
         n_valid = max(1, round(self.validation_fraction * len(x)))
@@ -284,13 +321,15 @@ class BaseDetector(
         if self._goes_on:
             autoencoders = deepcopy(self.net_.module_).unstack()
         else:
-            autoencoders = [self._new_autoencoder(x.shape[1], each) for each in generators]
+            autoencoders = [
+                self._new_autoencoder(self._input_shape(x), each) for each in generators
+            ]
         pairs = zip(autoencoders, generators, strict=True)
         return [Member(autoencoder, x, each, beta, self._trim) for autoencoder, each in pairs]
 
-    def _new_autoencoder(self, n_features, generator):
-        network = self._build_network(n_features, generator)
-        return Autoencoder(network, LIKELIHOODS[self.likelihood](n_features))
+    def _new_autoencoder(self, shape, generator):
+        network = self._build_network(shape, generator)
+        return Autoencoder(network, LIKELIHOODS[self.likelihood](shape))
 
     def _training(self, plan):
         """Settings of the training that all members of a stack share."""
@@ -318,8 +357,8 @@ class BaseDetector(
     def _goes_on(self):
         return self.warm_start and hasattr(self, "net_")
 
-    def _build_network(self, n_features, generator):
-        """The network module of the detector, of one member."""
+    def _build_network(self, shape, generator):
+        """The network module of the detector, of one member, for rows of that `_input_shape`."""
         raise NotImplementedError
 
     @property
@@ -333,7 +372,7 @@ class BaseDetector(
         return min(3 * self.contamination, 0.5)
 
     def _fit_score(self, X, seeds):
-        score = Ensemble([make_score(self._score_parameter) for _ in seeds])
+        score = Ensemble([self._make_score() for _ in seeds])
         if not score.needs_fit:
             return score
         reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
@@ -368,7 +407,7 @@ class BaseDetector(
             if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
                 rng = np.random.RandomState(plan.seeds[0])
                 rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
-        scores = self._anomaly_scores(X[rows])
+        scores = self._anomaly_scores(taken(X, rows))
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, scores, y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0

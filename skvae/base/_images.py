@@ -7,6 +7,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
+from skvae.base._input import check_magnitude
+from skvae.networks import as_floats
+
+__all__ = ["ImageLayout", "as_floats", "as_images", "validate_images"]
+
 # Gray, gray with alpha, RGB, RGBA; other numbers need image_shape, so that a mistake is noticed.
 MOST_CHANNELS_UNASKED = 4
 
@@ -62,11 +67,6 @@ class ImageLayout(NamedTuple):
         return values * np.float32(255) if self.is_uint8 else values
 
 
-def as_floats(images):
-    """A batch of uint8 images divided by 255; float images as they are."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
-
-
 def validate_images(
     estimator, X, y="no_validation", image_shape=None, *, layout=None, smallest_side=2
 ):
@@ -87,10 +87,14 @@ def validate_images(
     X, *y = X if checks_y else (X,)
     if has_images:
         X = X.reshape(shape)
-    return *as_images(X, image_shape, layout=layout, smallest_side=smallest_side), *y
+    names = getattr(estimator, "feature_names_in_", None)
+    images, layout = as_images(
+        X, image_shape, layout=layout, smallest_side=smallest_side, names=names
+    )
+    return images, layout, *y
 
 
-def as_images(X, image_shape=None, *, layout=None, smallest_side=2):
+def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
     """Images as a tensor of shape (n, C, H, W), and the layout that X has them in.
 
     Parameters
@@ -106,6 +110,8 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2):
         What ``fit`` saw: the images must have the same shape.
     smallest_side : int, default=2
         Fewest pixels of a side.
+    names : sequence of str, default=None
+        Of the columns of a table, for errors.
 
     Returns
     -------
@@ -122,7 +128,7 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2):
     X = np.asarray(X)
     is_table = layout.is_table if layout else X.ndim == 2 and image_shape is None
     if is_table:
-        return _table_as_images(X, layout, smallest_side)
+        return _table_as_images(X, layout, smallest_side, names)
     axes, shape = _axes_and_shape(X.shape[1:], image_shape, layout)
     if layout is None and min(shape[1:]) < smallest_side:
         raise ValueError(
@@ -148,7 +154,7 @@ def _as_tensor(images):
     return torch.as_tensor(images)
 
 
-def _table_as_images(X, layout, smallest_side):
+def _table_as_images(X, layout, smallest_side, names):
     """Columns in [0, 1] by their range, as the smallest square that holds them."""
     if X.ndim != 2:
         raise ValueError(
@@ -160,8 +166,11 @@ def _table_as_images(X, layout, smallest_side):
         low = X.min(0).astype(np.float64)
         span = X.max(0) - low
         layout = ImageLayout("HW", (1, side, side), True, False, low, np.where(span > 0, span, 1))
+    check_magnitude(X, X, names)
+    columns = (X - layout.low) / layout.span
+    check_magnitude(columns, X, names)
     images = np.zeros((len(X), math.prod(layout.shape)), np.float32)
-    images[:, : X.shape[1]] = (X - layout.low) / layout.span
+    images[:, : X.shape[1]] = columns
     return torch.as_tensor(images.reshape(len(X), *layout.shape)), layout
 
 

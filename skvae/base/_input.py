@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -122,3 +123,14 @@ def resolve_device(device):
             "else 'cpu'."
         ) from error
     return device
+
+
+def taken(X, rows):
+    """Rows of ``X`` by their sorted indices; ``X`` itself, and no copy, where these are all."""
+    return X if len(rows) == len(X) else X[rows]
+
+
+def holds_sizes(sizes):
+    """Whether ``sizes`` is an integer of at least 1, or a sequence of such."""
+    sizes = np.atleast_1d(np.asarray(sizes, dtype=object))
+    return all(isinstance(size, Integral) and size >= 1 for size in sizes)

@@ -8,8 +8,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skvae.base._input import check_magnitude, naming_the_column, scaled
 from skvae.networks import Output
-from skvae.scores import BLOCK_ROWS, padded
+from skvae.scores import BLOCK_ROWS, padded, row_sums
 
+# Scalers validate, which costs as much as the network does; so they get many blocks at once.
 BLOCKS_PER_SCALING = 16
 
 
@@ -80,7 +81,7 @@ class RoadMixin(TransformerMixin):
         """
 
         def bound(x, output, error):
-            bound = -error.flatten(2).sum(2)
+            bound = -torch.stack([row_sums(of_member) for of_member in error])
             return (bound if output.penalty is None else bound - output.penalty).mean(0)
 
         return self._by_block(bound, self._validate(X))
@@ -103,9 +104,10 @@ class RoadMixin(TransformerMixin):
             the residuals' share in the two z-scores, which says something of rows that stand out.
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
         """
-        values = self._by_block(self.score_.error_map, self._validate(X))
+        rows, layout = self._read(X)
+        values = self._arranged(self._by_block(self.score_.error_map, rows), layout)
         container = _get_output_config("transform", self)["dense"]
-        if container == "default":
+        if container == "default" or values.ndim != 2:
             return values
         names = getattr(self, "feature_names_in_", None)
         if names is None:
@@ -130,8 +132,9 @@ class RoadMixin(TransformerMixin):
         ValueError
             If the scaler is a transformer without ``inverse_transform``.
         """
-        X = self._validate(X)
-        return self._unscaled(self._by_block(lambda x, output, error: output.x_hat.mean(0), X))
+        rows, layout = self._read(X)
+        x_hat = self._by_block(lambda x, output, error: output.x_hat.mean(0), rows)
+        return self._restored(x_hat, layout)
 
     def transform(self, X):
         """Latent means.
@@ -174,17 +177,45 @@ class RoadMixin(TransformerMixin):
         z = torch.as_tensor(Z, device=self._module_device)
         parts = []
         with torch.inference_mode():
-            for part in z.split(BLOCK_ROWS):
-                members = padded(part).unflatten(1, (network.n_members, -1)).transpose(0, 1)
+            for part in z.split(self._block_size):
+                codes = padded(part, self._block_size)
+                members = codes.unflatten(1, (network.n_members, -1)).transpose(0, 1)
                 parts.append(network.decode(members)[:, : len(part)].mean(0))
-        return self._unscaled(torch.cat(parts).double().cpu().numpy())
+        return self._restored(torch.cat(parts).double().cpu().numpy())
 
     # -- the road, for rows that are validated already ---------------------------------------
 
+    # What detectors of images do in their own way: `_read`, `_network_rows`, `_arranged` and
+    # `_restored`, in blocks of `_block_size` rows.
+
+    _block_size = BLOCK_ROWS
+
     def _validate(self, X):
+        return self._read(X)[0]
+
+    def _read(self, X):
+        """Rows that are validated, and the layout that X has them in, None for a table."""
         check_is_fitted(self)
         with naming_the_column(X):
-            return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+            return validate_data(self, X, dtype=[np.float64, np.float32], reset=False), None
+
+    def _network_rows(self, X):
+        """Validated rows as the network takes them."""
+        x = scaled(X, self.scaler_, self._module_device)
+        self._check_magnitude(x, X)
+        return x
+
+    def _arranged(self, values, layout):
+        """Values a feature, such as an error map, in the layout of X."""
+        return values
+
+    def _restored(self, x_hat, layout=None):
+        """What the network decoded, in the units and the layout of X; None is that of ``fit``."""
+        if self.scaler_ is None:
+            return x_hat
+        if not hasattr(self.scaler_, "inverse_transform"):
+            raise ValueError(f"{self.scaler_!r} has no inverse_transform to get back to X.")
+        return self.scaler_.inverse_transform(x_hat)
 
     def _anomaly_scores(self, X):
         return self._by_block(self.score_, X)
@@ -210,28 +241,17 @@ class RoadMixin(TransformerMixin):
         row's score do not depend on the rows beside it.
         """
         module = self.net_.module_.eval()
-        device = self._module_device
-        # Scalers validate, which costs as much as the network does; so they get many blocks.
-        for start in range(0, len(X), BLOCKS_PER_SCALING * BLOCK_ROWS):
-            raw = X[start : start + BLOCKS_PER_SCALING * BLOCK_ROWS]
-            rows = scaled(raw, self.scaler_, device)
-            self._check_magnitude(rows, raw)
-            for x in rows.split(BLOCK_ROWS):
+        size = self._block_size
+        for start in range(0, len(X), BLOCKS_PER_SCALING * size):
+            for x in self._network_rows(X[start : start + BLOCKS_PER_SCALING * size]).split(size):
                 n = len(x)
-                output, error = module(padded(x))
+                output, error = module(padded(x, size))
                 output = Output(*(None if part is None else part[:, :n] for part in output))
                 yield x, output, error[:, :n]
 
     @property
     def _module_device(self):
         return next(self.net_.module_.parameters()).device
-
-    def _unscaled(self, x_hat):
-        if self.scaler_ is None:
-            return x_hat
-        if not hasattr(self.scaler_, "inverse_transform"):
-            raise ValueError(f"{self.scaler_!r} has no inverse_transform to get back to X.")
-        return self.scaler_.inverse_transform(x_hat)
 
     def _check_magnitude(self, values, X):
         check_magnitude(values, X, getattr(self, "feature_names_in_", None))

@@ -2,12 +2,12 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skvae.base import BaseDetector
+from skvae.base._input import SCALERS
 from skvae.likelihoods import LIKELIHOODS
-from skvae.networks import ACTIVATIONS, MLPAutoencoder
+from skvae.networks import MLPAutoencoder
 
 
 class _TabularDetector(BaseDetector):
@@ -19,23 +19,8 @@ class _TabularDetector(BaseDetector):
 
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "output_activation": [StrOptions(set(ACTIVATIONS)), None],
+        "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
     }
-
-    def _check_parameters_agree(self, score):
-        super()._check_parameters_agree(score)
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
-        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold integers of at least 1."
-            )
-        if self.likelihood == "bernoulli" and self.output_activation not in (None, "sigmoid"):
-            raise ValueError(
-                f"likelihood='bernoulli' needs output_activation='sigmoid' or None, got "
-                f"{self.output_activation!r}: its mean is a probability."
-            )
 
     def _build_network(self, n_features, generator):
         sizes = self.hidden_layer_sizes

@@ -1,6 +1,7 @@
 """Networks: torch modules with ``forward(x, noise=None) -> Output`` and nothing of scikit-learn."""
 
-from skvae.networks._output import Output
+from skvae.networks._list import NetworkList
+from skvae.networks._output import Output, as_floats
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
 
@@ -10,7 +11,9 @@ __all__ = [
     "ConvAutoencoder",
     "ConvEncoder",
     "MLPAutoencoder",
+    "NetworkList",
     "Output",
+    "as_floats",
     "n_padded",
     "smallest_side",
 ]

@@ -1,4 +1,4 @@
-"""What every network returns."""
+"""What every network takes and returns."""
 
 from typing import NamedTuple
 
@@ -29,3 +29,8 @@ class Output(NamedTuple):
     def member(self, i):
         """Output of one member, without the member dimension."""
         return Output(*(None if part is None else part[i] for part in self))
+
+
+def as_floats(x):
+    """A batch of uint8 images divided by 255; floats as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x

@@ -265,6 +265,8 @@ class ConvAutoencoder(nn.Module):
     """
 
     n_members = 1
+    # Grouped convolutions of many members take longer than the members one after another.
+    is_batched = False
 
     def __init__(
         self,

@@ -77,6 +77,8 @@ class MLPAutoencoder(nn.Module):
         Of the initial weights.
     """
 
+    is_batched = True
+
     def __init__(
         self,
         n_features,

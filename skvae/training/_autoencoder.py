@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from skvae.networks import NetworkList
+
 
 class Autoencoder(nn.Module):
     """A network and its likelihood: rows in, ``(Output, error map)`` out."""
@@ -27,12 +29,12 @@ class Autoencoder(nn.Module):
         """Autoencoder of the members of several, which differ in weights and latent_dim alone."""
         if len(autoencoders) == 1:
             return autoencoders[0]
-        stacked = deepcopy(autoencoders[0])
+        if not autoencoders[0].network.is_batched:
+            network = NetworkList([each.network for each in autoencoders])
+            return cls(network, _stacked([each.likelihood for each in autoencoders]))
+        stacked = _stacked(autoencoders)
         dims = (each.network.latent_dims for each in autoencoders)
         stacked.network.latent_dims = tuple(chain.from_iterable(dims))
-        parameters = zip(*(each.parameters() for each in autoencoders), strict=True)
-        for parameter, own in zip(stacked.parameters(), parameters, strict=True):
-            parameter.data = torch.cat([part.data for part in own])
         return stacked
 
     def unstack(self):
@@ -40,6 +42,12 @@ class Autoencoder(nn.Module):
         dims = self.network.latent_dims
         if len(dims) == 1:
             return [self]
+        if isinstance(self.network, NetworkList):
+            likelihoods = [deepcopy(self.likelihood) for _ in dims]
+            _give_weights(self.likelihood, likelihoods)
+            return [
+                Autoencoder(*pair) for pair in zip(self.network.networks, likelihoods, strict=True)
+            ]
         members = [deepcopy(self) for _ in dims]
         for member, dim in zip(members, dims, strict=True):
             member.network.latent_dims = (dim,)
@@ -48,9 +56,22 @@ class Autoencoder(nn.Module):
 
     def give_weights(self, members):
         """Copy each member's weights to an autoencoder of one."""
-        for i, member in enumerate(members):
-            for own, stacked in zip(member.parameters(), self.parameters(), strict=True):
-                own.data = stacked.data[i : i + 1].clone()
+        _give_weights(self, members)
+
+
+def _stacked(modules):
+    """A copy of the first with the weights of all, in a leading dimension."""
+    stacked = deepcopy(modules[0])
+    parameters = zip(*(each.parameters() for each in modules), strict=True)
+    for parameter, own in zip(stacked.parameters(), parameters, strict=True):
+        parameter.data = torch.cat([part.data for part in own])
+    return stacked
+
+
+def _give_weights(stacked, modules):
+    for i, module in enumerate(modules):
+        for own, of_all in zip(module.parameters(), stacked.parameters(), strict=True):
+            own.data = of_all.data[i : i + 1].clone()
 
 
 class Member(NamedTuple):

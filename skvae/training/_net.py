@@ -10,6 +10,7 @@ from skorch.helper import predefined_split
 from torch import nn
 from tqdm.auto import tqdm
 
+from skvae.networks import as_floats
 from skvae.training._autoencoder import Autoencoder, loss_parts
 
 # The fused update is one kernel for all parameters: it halves the cost of a small step on a CPU.
@@ -164,7 +165,10 @@ class AutoencoderNet(NeuralNet):
                     factor = lr_factor(self.n_steps - self.steps_left, self.n_steps)
                     for group in self.optimizer_.param_groups:
                         group["lr"] = self.lr * factor
-                yield dict(zip(columns, values, strict=True))
+                batch = dict(zip(columns, values, strict=True))
+                # Images are kept as they are, uint8 in most cases, until they are a batch.
+                batch["x"] = as_floats(batch["x"])
+                yield batch
                 self.steps_left -= 1
                 self._bar.update()
 
@@ -193,7 +197,9 @@ class AutoencoderNet(NeuralNet):
         """Loss of rows of shape (n_members or 1, n, ...) at the posterior mean, one a member."""
         total = 0
         for part in x.split(block, dim=1):
-            reconstruction, kl = loss_parts(*self.module_(part), self._betas, self._trims)
+            reconstruction, kl = loss_parts(
+                *self.module_(as_floats(part)), self._betas, self._trims
+            )
             loss = reconstruction if kl is None else reconstruction + self._betas[:, 0] * kl
             total = total + loss * part.shape[1]
         return total / x.shape[1]

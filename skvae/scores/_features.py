@@ -11,8 +11,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
-from skvae.image_features import COLUMNS, by_rows, hog
-from skvae.scores import N_FOLDS, SAME_ROW, Score, _array
+from skvae.networks import COLUMNS
+from skvae.scores._base import Score
+from skvae.scores._blocks import as_array, by_rows
+from skvae.scores._image_features import hog
+from skvae.scores._latent_residual import N_FOLDS, SAME_ROW
 
 N_FEATURE_NEIGHBORS = 3
 # With the energy left over, a density has 128 coordinates.
@@ -24,18 +27,10 @@ ROWS_PER_COORDINATE = 4
 
 
 class ImageScore(Score):
-    """Base of the scores of images.
+    """Base of the scores that look at images as images."""
 
-    Attributes
-    ----------
-    positive : bool
-        Whether scores are positive and vary by factors, so that a fusion takes their logarithm.
-    has_map : bool
-        Whether ``error_map`` tells pixels apart by this score; else it is the likelihood's.
-    """
-
+    images_only = True
     positive = True
-    has_map = True
 
 
 class Nearest:
@@ -123,8 +118,8 @@ class _OfFeatures(ImageScore):
     def _rows(self, x, output):
         """Features as float64 array of shape (n_samples, n_features)."""
         if isinstance(self.features, str) and self.features == "latent":
-            return _array(output.latent)
-        return _array(by_rows(_feature_function(self.features), x).flatten(1))
+            return as_array(output.latent)
+        return as_array(by_rows(_feature_function(self.features), x).flatten(1))
 
 
 class FeatureNeighbors(_OfFeatures):

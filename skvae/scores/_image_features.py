@@ -10,11 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-# Images are taken in blocks of this many, the last one padded: the result of an image would
-# otherwise differ in the last bit with the number of images beside it.
-BLOCK_IMAGES = 256
-# Matrix products round by the position of a row unless they fill whole vectors of columns.
-COLUMNS = 16
+from skvae.networks import COLUMNS
+from skvae.scores._blocks import by_rows
 
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
@@ -25,30 +22,6 @@ HOG_CELLS_A_SIDE = 8
 HOG_BLOCK = 3
 HOG_EPSILON = 1e-5
 HOG_CLIP = 0.2
-
-
-def by_rows(function, *tensors):
-    """``function`` of one or more tensors of the same length, evaluated in blocks of fixed shape.
-
-    Parameters
-    ----------
-    function : callable
-        Takes as many tensors as are given, returns one of as many rows.
-    *tensors : tensor of shape (n_samples, ...)
-
-    Returns
-    -------
-    values : tensor of shape (n_samples, ...)
-    """
-    parts = []
-    for blocks in zip(*(tensor.split(BLOCK_IMAGES) for tensor in tensors), strict=True):
-        missing = BLOCK_IMAGES - len(blocks[0])
-        if missing:
-            padded = [torch.cat([b, b.new_zeros(missing, *b.shape[1:])]) for b in blocks]
-            parts.append(function(*padded)[:-missing])
-        else:
-            parts.append(function(*blocks))
-    return torch.cat(parts)
 
 
 def ssim_map(x, y):

@@ -1,0 +1,578 @@
+"""Convolutional detectors for images."""
+
+from numbers import Integral, Real
+
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skvae.base import BaseDetector
+from skvae.base._images import validate_images
+from skvae.base._input import holds_sizes, naming_the_column
+from skvae.networks import ConvAutoencoder, as_floats, smallest_side
+from skvae.scores import BLOCK_IMAGES, IMAGE_SCORE, SmoothMax
+
+
+class _ImageDetector(BaseDetector):
+    """What the detectors for images share: a convolutional network, and layouts for scales.
+
+    Validated rows are a tensor of shape (n, channels, height, width), uint8 or float32.
+    """
+
+    _takes_images = True
+    _fuse = SmoothMax
+    _block_size = BLOCK_IMAGES
+    _network_parameters = (
+        "channels",
+        "hidden_layer_sizes",
+        "norm",
+        "activation",
+        "output_activation",
+    )
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "image_shape": ["array-like", None],
+        "channels": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "norm": [StrOptions({"batch", "group"}), None],
+    }
+
+    def _check_network_parameters(self):
+        super()._check_network_parameters()
+        if not holds_sizes(self.channels) or not _sizes(self.channels):
+            raise ValueError(
+                f"channels={self.channels!r} must hold integers of at least 1, and one at least."
+            )
+
+    def _validate_rows(self, X):
+        images, self._layout = self._validated(X, image_shape=self.image_shape)
+        if len(images) < 2:
+            raise ValueError(f"Found {len(images)} image(s), but a minimum of 2 is required.")
+        self._check_goes_on(images)
+        return images
+
+    def _read(self, X):
+        check_is_fitted(self)
+        return self._validated(X, layout=self._layout)
+
+    def _validated(self, X, **options):
+        smallest = smallest_side(_sizes(self.channels))
+        with naming_the_column(X):
+            return validate_images(self, X, smallest_side=smallest, **options)
+
+    def _input_shape(self, X):
+        return tuple(X.shape[1:])
+
+    def _fit_scaler(self, X):
+        """Images have their scale."""
+
+    def _rows_to_train(self, X):
+        return X.contiguous()
+
+    def _network_rows(self, X):
+        return as_floats(X.to(self._module_device))
+
+    def _arranged(self, values, layout):
+        return layout.arrange(values)
+
+    def _restored(self, x_hat, layout=None):
+        return (layout or self._layout).restore(x_hat)
+
+    def _stacks_with(self, plan):
+        """None: convolutions of many networks as one take longer than one after another."""
+        return None
+
+    def _architecture(self, shape):
+        names = ("latent_dim", *self._network_parameters, "likelihood", "n_estimators")
+        shape = {"n_features": self.n_features_in_, "image_shape": shape}
+        return shape | {name: getattr(self, name) for name in names}
+
+    def _build_network(self, shape, generator):
+        return ConvAutoencoder(
+            shape,
+            self.latent_dim,
+            _sizes(self.channels),
+            _sizes(self.hidden_layer_sizes),
+            activation=self.activation,
+            output_activation=self.output_activation or "sigmoid",
+            norm=self.norm,
+            variational=self._variational,
+            generator=generator,
+        )
+
+
+def _sizes(sizes):
+    return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+
+
+class ConvAEDetector(_ImageDetector):
+    """Convolutional autoencoder for images: `ConvVAEDetector` without a prior on the latents.
+
+    The default in three sentences: a small convolutional network is trained on images in [0, 1] for
+    1,500 batches, leaving out of each batch twice the share of anomalies that ``contamination``
+    expects. Three scores ask what is unusual about an image: how its structure differs from the
+    reconstruction, by what is usual for images like it; how improbable its shape is among those of
+    the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
+    that stands out suffices; the share ``contamination`` of the training images with the highest
+    scores is flagged.
+
+    Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
+    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
+    halved once a convolution; other sides are padded inside. uint8 stays uint8 in memory.
+
+    Parameters
+    ----------
+    image_shape : tuple, default=None
+        (height, width), (channels, height, width) or (height, width, channels): what a row of X
+        holds. Not needed where X is an array of images of 1 to 4 channels. Rows without it are a
+        table of any numbers, whose columns are scaled to [0, 1] and filled up to a square.
+    latent_dim : int, default=16
+        Number of latents.
+    channels : sequence of int, default=(16, 32)
+        Output channels of each 4x4 convolution of stride 2; the decoder has them in reverse.
+    hidden_layer_sizes : int or sequence of int, default=(128,)
+        Widths of the fully connected layers between convolutions and latents; the decoder has them
+        in reverse.
+    norm : {"batch", "group"} or None, default=None
+        Normalisation after each convolution but the last.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
+            "identity"}, default="relu"
+        Of the hidden layers.
+    output_activation : str or None, default=None
+        Of the output, a name as in ``activation``. None is "sigmoid", whose values are in [0, 1] as
+        those of images are.
+    likelihood : {"bernoulli", "mse", "gaussian", "laplace"}, default="bernoulli"
+        How an error counts: "bernoulli" is the cross-entropy of pixels as probabilities; "mse" is
+        the plain squared error; "gaussian" and "laplace" learn a scale for each channel.
+    contamination : float, default=0.1
+        Expected share of anomalies in the training images, in [0, 0.5]; 0 = clean. Twice that share
+        of each batch, the images of largest loss, gets no gradient; three times that share of the
+        training images, those of largest loss, is not trusted, and scores are fitted on the others;
+        and, unless ``percentile`` is given, that share of the training images is flagged.
+    score : str, callable, or list of them, default=("local", "hog_density", "description_length")
+        What makes an anomaly score of an image x, its reconstruction x_hat and its latents. Those
+        of `VAEDetector` count pixels as features; those of images alone are:
+
+        - "ssim": mean of 1 - SSIM of image and reconstruction;
+        - "relative": the same divided by the mean intensity of the image;
+        - "local": that divided by its mean over the nearest trusted images in the latent space;
+        - "perceptual": squared distance in histograms of oriented gradients (HOG); of other
+          features with ``skvae.scores.Perceptual(module)``;
+        - "description_length": cross-entropy of the pixels, and KL divergence where there is one;
+        - "latent_density", "hog_density": negative log-density of a Gaussian mixture of latents, of
+          HOG features;
+        - "latent_neighbors", "hog_neighbors": mean distance to the nearest trusted images;
+        - "reconstruction", "standardized", "mahalanobis", "latent", "density",
+          "neighbors": as for tables;
+        - a function of ``(x, output, error)``: tensors of the images and of the error map, both of
+          shape (n, channels, height, width), and an object with ``x_hat`` and ``latent``. To be
+          pickled it must stand in a module.
+
+        Several are calibrated on images held out of the fit of each, and fused by their smooth
+        maximum, ``log mean exp z``.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
+        of the images unless ``calibration_fraction`` says otherwise, and holds for images like them,
+        so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
+        has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
+        "conformal" and where the contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the images held out of the training for the threshold, in [0, 1). A percentile of
+        training scores is optimistic: more new images exceed it than it says. None is 0.2 for
+        "conformal" and 0 else.
+    train_on : {"all", "normal"}, default="all"
+        Whether images that ``y`` calls anomalies are trained on. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted.
+    max_steps : int or None, default=1500
+        Number of batches after which training ends, whatever the number of images.
+    max_epochs : int or None, default=None
+        Passes through the images after which training ends, if that comes first.
+    batch_size : int, default=128
+    lr : float, default=0.002
+        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
+        ``LRScheduler`` among the callbacks takes the place of that schedule.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the images and to stop once their loss has
+        not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
+        only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
+        ``max_epochs`` for large sets.
+    validation_fraction : float, default=0.1
+    patience : int, default=5
+        In epochs.
+    callbacks : list of skorch callbacks, default=None
+        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
+        "reconstruction" and, with early stopping, "valid_loss". One that listens to batches
+        or gradients makes training use skorch's slower loop.
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one.
+    n_estimators : int, default=1
+        Networks of the ensemble. They differ in initial weights and order of the images, and take
+        turns in each step of the training, so ten take ten times the time of one. Their scores,
+        calibrated, are averaged. See ``anomaly_score(X, return_std=True)``.
+    random_state : int, RandomState instance or None, default=None
+        With an int the same data give the same bits on one machine's CPU.
+    warm_start : bool, default=False
+        Whether another ``fit`` goes on from the weights of the last; ``history_``
+        and ``n_steps_`` are those of the last fit.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+
+    Attributes
+    ----------
+    threshold_, offset_ : float
+        An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on: of held-out images, or of the training
+        images, of 10,000 of them at most where no labels are read.
+    calibration_is_held_out_ : bool
+        Whether those images were held out of the training, or given to ``set_threshold``.
+    history_ : DataFrame
+        A row an epoch: epoch, loss, reconstruction, valid_loss (with early stopping) and
+        duration in seconds. Losses are in nats an image ("mse": in squared units).
+    latent_dim_ : int
+        Number of latents used.
+    n_steps_ : int
+        Number of batches trained on.
+    net_ : skorch.NeuralNet
+        Its ``module_`` holds the network and the likelihood.
+    score_ : fitted score
+    thresholder_ : fitted threshold estimator
+    device_ : torch.device
+    n_features_in_ : int
+        Numbers an image holds.
+    feature_names_in_ : ndarray of str
+        Only for flat images with column names that are strings.
+
+    See Also
+    --------
+    ConvVAEDetector : With a prior, scores of the posterior, and a weight ``beta`` between the two.
+    VAEDetector : For tables.
+
+    References
+    ----------
+    Masci, Meier, Ciresan, Schmidhuber (2011), Stacked convolutional auto-encoders, ICANN.
+    Wang, Bovik, Sheikh, Simoncelli (2004), Image quality assessment: from error visibility to
+    structural similarity, IEEE Transactions on Image Processing 13(4).
+    Dalal, Triggs (2005), Histograms of oriented gradients for human detection, CVPR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import ConvAEDetector
+    >>> X = load_digits().images / 16  # 1,797 images of 8 x 8
+    >>> detector = ConvAEDetector(max_steps=150, random_state=0).fit(X[:1500])
+    >>> noisy = np.clip(X[1500:] + 0.5 * np.random.RandomState(0).randn(297, 8, 8), 0, 1)
+    >>> detector.score(np.r_[X[1500:], noisy], np.repeat([1, -1], 297)) > 0.95
+    True
+    >>> detector.error_map(noisy).shape
+    (297, 8, 8)
+    """
+
+    _variational = False
+
+    def __init__(
+        self,
+        *,
+        image_shape=None,
+        latent_dim=16,
+        channels=(16, 32),
+        hidden_layer_sizes=(128,),
+        norm=None,
+        activation="relu",
+        output_activation=None,
+        likelihood="bernoulli",
+        contamination=0.1,
+        score=IMAGE_SCORE,
+        threshold="percentile",
+        percentile=None,
+        calibration_fraction=None,
+        train_on="all",
+        max_steps=1500,
+        max_epochs=None,
+        batch_size=128,
+        lr=2e-3,
+        optimizer="adam",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=5,
+        callbacks=None,
+        device="cpu",
+        n_estimators=1,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.image_shape = image_shape
+        self.latent_dim = latent_dim
+        self.channels = channels
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.norm = norm
+        self.activation = activation
+        self.output_activation = output_activation
+        self.likelihood = likelihood
+        self.contamination = contamination
+        self.score = score
+        self.threshold = threshold
+        self.percentile = percentile
+        self.calibration_fraction = calibration_fraction
+        self.train_on = train_on
+        self.max_steps = max_steps
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+
+class ConvVAEDetector(_ImageDetector):
+    """Convolutional variational autoencoder for images.
+
+    The default in three sentences: a small convolutional network is trained on images in [0, 1] for
+    1,500 batches, leaving out of each batch twice the share of anomalies that ``contamination``
+    expects. Three scores ask what is unusual about an image: how its structure differs from the
+    reconstruction, by what is usual for images like it; how improbable its shape is among those of
+    the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
+    that stands out suffices; the share ``contamination`` of the training images with the highest
+    scores is flagged.
+
+    Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
+    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
+    halved once a convolution; other sides are padded inside. uint8 stays uint8 in memory.
+
+    Parameters
+    ----------
+    image_shape : tuple, default=None
+        (height, width), (channels, height, width) or (height, width, channels): what a row of X
+        holds. Not needed where X is an array of images of 1 to 4 channels. Rows without it are a
+        table of any numbers, whose columns are scaled to [0, 1] and filled up to a square.
+    latent_dim : int, default=16
+        Number of latents.
+    channels : sequence of int, default=(16, 32)
+        Output channels of each 4x4 convolution of stride 2; the decoder has them in reverse.
+    hidden_layer_sizes : int or sequence of int, default=(128,)
+        Widths of the fully connected layers between convolutions and latents; the decoder has them
+        in reverse.
+    norm : {"batch", "group"} or None, default=None
+        Normalisation after each convolution but the last.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
+            "identity"}, default="relu"
+        Of the hidden layers.
+    output_activation : str or None, default=None
+        Of the output, a name as in ``activation``. None is "sigmoid", whose values are in [0, 1] as
+        those of images are.
+    beta : float, default=1.0
+        Weight of the KL divergence: the error is summed over pixels, the KL over latents, and only
+        samples are averaged, so 1 is the evidence lower bound.
+    likelihood : {"bernoulli", "mse", "gaussian", "laplace"}, default="bernoulli"
+        How an error counts: "bernoulli" is the cross-entropy of pixels as probabilities; "mse" is
+        the plain squared error; "gaussian" and "laplace" learn a scale for each channel.
+    contamination : float, default=0.1
+        Expected share of anomalies in the training images, in [0, 0.5]; 0 = clean. Twice that share
+        of each batch, the images of largest loss, gets no gradient; three times that share of the
+        training images, those of largest loss, is not trusted, and scores are fitted on the others;
+        and, unless ``percentile`` is given, that share of the training images is flagged.
+    score : str, callable, or list of them, default=("local", "hog_density", "description_length")
+        What makes an anomaly score of an image x, its reconstruction x_hat and its latents. Those
+        of `VAEDetector` count pixels as features; those of images alone are:
+
+        - "ssim": mean of 1 - SSIM of image and reconstruction;
+        - "relative": the same divided by the mean intensity of the image;
+        - "local": that divided by its mean over the nearest trusted images in the latent space;
+        - "perceptual": squared distance in histograms of oriented gradients (HOG); of other
+          features with ``skvae.scores.Perceptual(module)``;
+        - "description_length": cross-entropy of the pixels, and KL divergence where there is one;
+        - "latent_density", "hog_density": negative log-density of a Gaussian mixture of latents, of
+          HOG features;
+        - "latent_neighbors", "hog_neighbors": mean distance to the nearest trusted images;
+        - "reconstruction", "standardized", "mahalanobis", "elbo", "iwae",
+          "reconstruction_probability", "latent", "density",
+          "neighbors": as for tables;
+        - a function of ``(x, output, error)``: tensors of the images and of the error map, both of
+          shape (n, channels, height, width), and an object with ``x_hat`` and ``latent``. To be
+          pickled it must stand in a module.
+
+        Several are calibrated on images held out of the fit of each, and fused by their smooth
+        maximum, ``log mean exp z``.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
+        of the images unless ``calibration_fraction`` says otherwise, and holds for images like them,
+        so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
+        has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
+        "conformal" and where the contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the images held out of the training for the threshold, in [0, 1). A percentile of
+        training scores is optimistic: more new images exceed it than it says. None is 0.2 for
+        "conformal" and 0 else.
+    train_on : {"all", "normal"}, default="all"
+        Whether images that ``y`` calls anomalies are trained on. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted.
+    max_steps : int or None, default=1500
+        Number of batches after which training ends, whatever the number of images.
+    max_epochs : int or None, default=None
+        Passes through the images after which training ends, if that comes first.
+    batch_size : int, default=128
+    lr : float, default=0.002
+        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
+        ``LRScheduler`` among the callbacks takes the place of that schedule.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the images and to stop once their loss has
+        not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
+        only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
+        ``max_epochs`` for large sets.
+    validation_fraction : float, default=0.1
+    patience : int, default=5
+        In epochs.
+    callbacks : list of skorch callbacks, default=None
+        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
+        "reconstruction", "kl" and, with early stopping, "valid_loss". One that listens to batches
+        or gradients makes training use skorch's slower loop.
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one.
+    n_estimators : int, default=1
+        Networks of the ensemble. They differ in initial weights and order of the images, and take
+        turns in each step of the training, so ten take ten times the time of one. Their scores,
+        calibrated, are averaged. See ``anomaly_score(X, return_std=True)``.
+    random_state : int, RandomState instance or None, default=None
+        With an int the same data give the same bits on one machine's CPU.
+    warm_start : bool, default=False
+        Whether another ``fit`` goes on from the weights of the last; ``history_``
+        and ``n_steps_`` are those of the last fit.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+
+    Attributes
+    ----------
+    threshold_, offset_ : float
+        An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on: of held-out images, or of the training
+        images, of 10,000 of them at most where no labels are read.
+    calibration_is_held_out_ : bool
+        Whether those images were held out of the training, or given to ``set_threshold``.
+    history_ : DataFrame
+        A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
+        duration in seconds. Losses are in nats an image ("mse": in squared units).
+    latent_dim_ : int
+        Number of latents used.
+    n_steps_ : int
+        Number of batches trained on.
+    net_ : skorch.NeuralNet
+        Its ``module_`` holds the network and the likelihood.
+    score_ : fitted score
+    thresholder_ : fitted threshold estimator
+    device_ : torch.device
+    n_features_in_ : int
+        Numbers an image holds.
+    feature_names_in_ : ndarray of str
+        Only for flat images with column names that are strings.
+
+    See Also
+    --------
+    ConvAEDetector : The same without a prior.
+    VAEDetector : For tables.
+
+    References
+    ----------
+    Kingma, Welling (2014), Auto-encoding variational Bayes, arXiv:1312.6114.
+    Wang, Bovik, Sheikh, Simoncelli (2004), Image quality assessment: from error visibility to
+    structural similarity, IEEE Transactions on Image Processing 13(4).
+    Dalal, Triggs (2005), Histograms of oriented gradients for human detection, CVPR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import ConvVAEDetector
+    >>> X = load_digits().images / 16  # 1,797 images of 8 x 8
+    >>> detector = ConvVAEDetector(max_steps=150, random_state=0).fit(X[:1500])
+    >>> noisy = np.clip(X[1500:] + 0.5 * np.random.RandomState(0).randn(297, 8, 8), 0, 1)
+    >>> detector.score(np.r_[X[1500:], noisy], np.repeat([1, -1], 297)) > 0.95
+    True
+    >>> detector.error_map(noisy).shape
+    (297, 8, 8)
+    """
+
+    _variational = True
+    _parameter_constraints: dict = {
+        **_ImageDetector._parameter_constraints,
+        "beta": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        image_shape=None,
+        latent_dim=16,
+        channels=(16, 32),
+        hidden_layer_sizes=(128,),
+        norm=None,
+        activation="relu",
+        output_activation=None,
+        beta=1.0,
+        likelihood="bernoulli",
+        contamination=0.1,
+        score=IMAGE_SCORE,
+        threshold="percentile",
+        percentile=None,
+        calibration_fraction=None,
+        train_on="all",
+        max_steps=1500,
+        max_epochs=None,
+        batch_size=128,
+        lr=2e-3,
+        optimizer="adam",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=5,
+        callbacks=None,
+        device="cpu",
+        n_estimators=1,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.image_shape = image_shape
+        self.latent_dim = latent_dim
+        self.channels = channels
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.norm = norm
+        self.activation = activation
+        self.output_activation = output_activation
+        self.beta = beta
+        self.likelihood = likelihood
+        self.contamination = contamination
+        self.score = score
+        self.threshold = threshold
+        self.percentile = percentile
+        self.calibration_fraction = calibration_fraction
+        self.train_on = train_on
+        self.max_steps = max_steps
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose

@@ -1,0 +1,34 @@
+"""Networks that no batched product runs as one: each takes its turn."""
+
+import torch
+from torch import nn
+
+from skvae.networks._output import Output
+
+
+class NetworkList(nn.Module):
+    """Networks of one member each as one network of many; equal in all but their weights."""
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.n_members = len(networks)
+        self.variational = networks[0].variational
+        self.latent_dim = self.code_dim = networks[0].latent_dim
+        self.latent_dims = (self.latent_dim,) * self.n_members
+
+    def _parts(self, x):
+        """Each member's rows; those without a member dimension, or with one of 1, are shared."""
+        return x.expand(self.n_members, *x.shape[-4:]).split(1)
+
+    def decode(self, z):
+        """Images of shape (n_members, n, C, H, W) of codes of shape (n_members, n, latent_dim)."""
+        pairs = zip(self.networks, z.split(1), strict=True)
+        return torch.cat([network.decode(code) for network, code in pairs])
+
+    def forward(self, x, noise=None):
+        """Each member's reconstruction of its rows, as the networks' own ``forward``."""
+        noise = [None] * self.n_members if noise is None else noise.split(1)
+        triples = zip(self.networks, self._parts(x), noise, strict=True)
+        parts = zip(*(network(rows, draws) for network, rows, draws in triples), strict=True)
+        return Output(*(None if part[0] is None else torch.cat(part) for part in parts))
