@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skvae import ConvVAEDetector
 from skvae.corruptions import patch_occlusion
 from skvae.datasets import load_digits_images
 from skvae.plotting import (
@@ -71,6 +72,16 @@ def digits():
 @pytest.fixture(scope="module")
 def detector(digits):
     return ImagePCA().fit(digits)
+
+
+@pytest.fixture(scope="module")
+def conv(digits):
+    """Fitted on images, and on rows of pixels."""
+    parameters = {"channels": (4, 8), "latent_dim": 3, "max_steps": 10, "random_state": 0}
+    return {
+        None: ConvVAEDetector(**parameters).fit(digits[:64]),
+        (8, 8): ConvVAEDetector(image_shape=(8, 8), **parameters).fit(digits[:64].reshape(64, 64)),
+    }
 
 
 def image_rows(panel, n, height):
@@ -331,6 +342,31 @@ def test_images_are_those_that_the_detector_sees(digits):
     display = ImageErrorMapDisplay.from_estimator(pipeline, digits[:2], X_ref=digits)
     np.testing.assert_allclose(display.images, (255 - digits[:2]) / 255)
     assert display.vmax == np.quantile(pipeline[-1].error_map(255 - digits), 0.999)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "arrange"),
+    [
+        (None, lambda X: X),
+        (None, lambda X: X[:, None]),
+        (None, lambda X: X[..., None] / 255),
+        ((8, 8), lambda X: X.reshape(-1, 64)),
+        ((8, 8), lambda X: X[:, None]),  # fitted on rows, asked for another layout
+    ],
+)
+def test_pictures_of_a_convolutional_detector(conv, digits, image_shape, arrange):
+    detector, X = conv[image_shape], arrange(digits[:4])
+    display = ErrorMapDisplay.from_estimator(detector, X, X_ref=arrange(digits[:20]))
+    np.testing.assert_allclose(display.images, digits[:4] / 255, rtol=1e-6)
+    reconstructed = detector.reconstruct(X).reshape(4, 8, 8) / (255 if X.dtype == np.uint8 else 1)
+    np.testing.assert_allclose(display.reconstructions, reconstructed, rtol=1e-6)
+    np.testing.assert_array_equal(display.error_map, detector.error_map(X).reshape(4, 8, 8))
+    np.testing.assert_array_equal(display.scores, detector.anomaly_score(X))
+    assert display.threshold == detector.threshold_
+    rows = ReconstructionDisplay.from_estimator(detector, X)
+    np.testing.assert_array_equal(rows.reconstructions, display.reconstructions)
+    latent = LatentSpaceDisplay.from_estimator(detector, X, images=X)
+    np.testing.assert_array_equal(latent.images, display.images)
 
 
 @pytest.mark.parametrize(

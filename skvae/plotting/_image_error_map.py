@@ -24,6 +24,7 @@ from skvae.plotting._images import (
     outline,
     picture_title,
     pixel_maps,
+    shape_for,
     smoothed,
     tile,
 )
@@ -51,7 +52,8 @@ class ImageErrorMapDisplay:
     reconstructions : array-like of the shape of ``images``
         In the units of ``images``: 0 to 255 where these are uint8.
     error_map : array-like of shape (n, H, W) or of the shape of ``images``
-        What each pixel adds to the anomaly score. Channels are summed.
+        One number a pixel, higher = more anomalous, as ``error_map`` of a detector returns it.
+        Channels are summed.
     masks : array-like of bool of shape (n, H, W), default=None
         True where a pixel is known to be anomalous.
     scores : array-like of shape (n,), default=None
@@ -214,7 +216,7 @@ class ImageErrorMapDisplay:
             vmax=vmax,
             smooth=smooth,
             image_names=image_names,
-            image_shape=image_shape or getattr(detector, "image_shape", None),
+            image_shape=image_shape or shape_for(detector, seen),
             name=type(detector).__name__ if name is None else name,
             ax=ax,
             **plot_parameters,

@@ -8,6 +8,15 @@ from scipy.ndimage import gaussian_filter
 from skvae.base._images import as_images
 
 
+def shape_for(detector, images):
+    """Return the detector's ``image_shape`` if that is the shape of rows or arrays ``images``.
+
+    A detector that was fitted on rows takes images in other layouts as well.
+    """
+    shape = getattr(detector, "image_shape", None)
+    return shape if shape is None or np.shape(images)[1:] in _flat_and_full(shape) else None
+
+
 def image_arrays(images, image_shape=None, what="images"):
     """Return images as they are drawn, and their layout.
 
@@ -40,9 +49,8 @@ def image_arrays(images, image_shape=None, what="images"):
 
 def like_images(values, layout, what):
     """Return values of the shape and units of images as they are drawn, such as reconstructions."""
-    n_values = math.prod(layout.shape)
     values = _numbers(values, what)
-    if values.shape[1:] not in (layout.inner_shape, (n_values,)):
+    if values.shape[1:] not in _flat_and_full(layout.inner_shape):
         raise ValueError(
             f"{what} must have the shape of the images, {layout.inner_shape} each, but have "
             f"{values.shape[1:]}."
@@ -54,9 +62,9 @@ def pixel_maps(values, layout, what):
     """Return one number a pixel, shape (n, H, W); what counts in several channels is summed."""
     values = _numbers(values, what)
     height, width = layout.shape[1:]
-    if values.shape[1:] in ((height, width), (height * width,)):
+    if values.shape[1:] in _flat_and_full((height, width)):
         return values.reshape(-1, height, width)
-    if values.shape[1:] not in (layout.inner_shape, (math.prod(layout.shape),)):
+    if values.shape[1:] not in _flat_and_full(layout.inner_shape):
         raise ValueError(
             f"{what} must have one number for each pixel of the images, {height} x {width}, or "
             f"for each channel as well, but has the shape {values.shape[1:]} each."
@@ -163,6 +171,10 @@ def check_names(names, n_images):
     if len(names) != n_images:
         raise ValueError(f"image_names must be {n_images} names, but are {len(names)}.")
     return names
+
+
+def _flat_and_full(shape):
+    return (math.prod(shape),), tuple(shape)
 
 
 def _numbers(values, what):

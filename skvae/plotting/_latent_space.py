@@ -15,7 +15,7 @@ from skvae.plotting._common import (
     set_title,
     unwrap,
 )
-from skvae.plotting._images import drawable, image_arrays
+from skvae.plotting._images import drawable, image_arrays, shape_for
 from skvae.plotting._thumbnails import draw_thumbnails
 
 
@@ -156,7 +156,7 @@ class LatentSpaceDisplay:
             needed(detector, "transform", cls.__name__)(X),
             scores=anomaly_scores(detector, X, cls.__name__),
             images=images,
-            image_shape=image_shape or getattr(detector, "image_shape", None),
+            image_shape=image_shape or shape_for(detector, images),
             n_components=n_components,
             name=type(detector).__name__ if name is None else name,
             ax=ax,

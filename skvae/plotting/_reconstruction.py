@@ -10,6 +10,7 @@ from skvae.plotting._images import (
     image_arrays,
     like_images,
     picture_title,
+    shape_for,
     tile,
 )
 
@@ -122,7 +123,7 @@ class ReconstructionDisplay:
             X,
             needed(detector, "reconstruct", cls.__name__)(X),
             image_names=image_names,
-            image_shape=image_shape or getattr(detector, "image_shape", None),
+            image_shape=image_shape or shape_for(detector, X),
             name=type(detector).__name__ if name is None else name,
             ax=ax,
             **plot_parameters,
