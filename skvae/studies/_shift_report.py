@@ -60,8 +60,8 @@ WORDS = (
     "The classifier and the detectors saw unshifted training images alone. AUROC is of the "
     "shifted test images (anomalies) against the standard ones (normal), which but for label shift "
     "are the same images. *Plain* is the summed squared error of image and reconstruction; the "
-    "*default score* is that of `ConvVAEDetector()`. Patches are black; *anywhere* may lie at "
-    "the border, where a patch may change no pixel at all; *centre* lies in the inner 16 x 16 of "
+    "*default score* is that of `ConvVAEDetector(contamination=0)`, since the training images are "
+    "known to be clean. Patches are black; *anywhere* may lie at the border, where a patch may change no pixel at all; *centre* lies in the inner 16 x 16 of "
     "28 x 28 pixels. *rotated 3* is the control: it is interpolated as *rotated 30* is and means "
     "the same, so a score should be near .5 there (below: smoothed images are easier to "
     "reconstruct). Label shift changes no image, so no score of single images can see it.\n\n"
@@ -73,8 +73,10 @@ WORDS = (
     "at the posterior mean. A latent is active where its mean varies over the images by more than "
     "0.01; none active would be a collapsed posterior.\n",
     "`DriftMonitor` at alpha = .05 over the default Conv-VAE's latents and scores; its reference "
-    "and the batches are images of the training file that nothing was trained on. In the row "
-    "*standard* an alarm is a false one. *drifted* is the joint decision; the other columns are "
+    "and the batches are images of the training file that nothing was trained on (10,000 as "
+    "reference; batches are drawn anew from the rest, shifted ones from 4,000 of it, so that "
+    "large ones share images; a quick run has far fewer). In the row *standard* an alarm is a "
+    "false one. *drifted* is the joint decision; the other columns are "
     "the tests that it joins, adjusted: kernel MMD of the latents, largest Kolmogorov-Smirnov "
     "statistic of a latent, and that of the scores.\n\n"
     "![Power of the drift monitor](drift.png)\n",
