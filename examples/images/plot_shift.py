@@ -110,7 +110,7 @@ alarms = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["batches", "i
 print(alarms.round(2).to_string())
 
 # %%
-# Noise shows in the scores, and in the latents only of larger batches. Label shift shows in no score
-# at all, and in the latents once there are enough images. Here is a batch of 150: what moved?
+# Noise shows in the scores first. Label shift shows in no score at all, but in the latents, once
+# there are enough images. Here is a batch of 150: what moved?
 DriftDisplay.from_estimator(monitor, sets["digits 0-4"][0][:150])
 plt.show()
