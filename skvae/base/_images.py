@@ -10,7 +10,15 @@ from sklearn.utils.validation import validate_data
 from skvae.base._input import check_magnitude
 from skvae.networks import as_floats
 
-__all__ = ["ImageLayout", "as_floats", "as_images", "validate_images"]
+__all__ = [
+    "ImageLayout",
+    "as_floats",
+    "as_images",
+    "table_as_images",
+    "table_layout",
+    "table_shape",
+    "validate_images",
+]
 
 # Gray, gray with alpha, RGB, RGBA; other numbers need image_shape, so that a mistake is noticed.
 MOST_CHANNELS_UNASKED = 4
@@ -68,12 +76,21 @@ class ImageLayout(NamedTuple):
 
 
 def validate_images(
-    estimator, X, y="no_validation", image_shape=None, *, layout=None, smallest_side=2
+    estimator,
+    X,
+    y="no_validation",
+    image_shape=None,
+    *,
+    layout=None,
+    smallest_side=2,
+    min_samples=1,
+    keep_table=False,
 ):
     """`as_images` with scikit-learn's checks; sets ``n_features_in_`` where ``layout`` is None.
 
     The number of features is that of the numbers an image holds, in any layout. With ``y`` it is
-    checked as well and returned: images, layout, y.
+    checked as well and returned: images, layout, y. With ``keep_table`` a table stays the array
+    that it is, and where ``layout`` is None its range, and so its layout, is not yet known.
     """
     X = _stacked(X)
     shape = tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
@@ -83,11 +100,16 @@ def validate_images(
         _check_values(np.asarray(X))
         X = np.reshape(X, (shape[0], math.prod(shape[1:])))
     checks_y = not (isinstance(y, str) and y == "no_validation")
-    X = validate_data(estimator, X, y, dtype="numeric", reset=layout is None)
+    X = validate_data(
+        estimator, X, y, dtype="numeric", reset=layout is None, ensure_min_samples=min_samples
+    )
     X, *y = X if checks_y else (X,)
     if has_images:
         X = X.reshape(shape)
     names = getattr(estimator, "feature_names_in_", None)
+    if keep_table and _is_table(X, image_shape, layout):
+        _check_table(X, layout, names)
+        return X, layout, *y
     images, layout = as_images(
         X, image_shape, layout=layout, smallest_side=smallest_side, names=names
     )
@@ -126,9 +148,10 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
         If X holds no such images; the message says what was found.
     """
     X = np.asarray(X)
-    is_table = layout.is_table if layout else X.ndim == 2 and image_shape is None
-    if is_table:
-        return _table_as_images(X, layout, smallest_side, names)
+    if _is_table(X, image_shape, layout):
+        _check_table(X, layout, names)
+        layout = layout or table_layout(X, smallest_side)
+        return table_as_images(X, layout, names), layout
     axes, shape = _axes_and_shape(X.shape[1:], image_shape, layout)
     if layout is None and min(shape[1:]) < smallest_side:
         raise ValueError(
@@ -154,24 +177,40 @@ def _as_tensor(images):
     return torch.as_tensor(images)
 
 
-def _table_as_images(X, layout, smallest_side, names):
-    """Columns in [0, 1] by their range, as the smallest square that holds them."""
+def _is_table(X, image_shape, layout):
+    return layout.is_table if layout else X.ndim == 2 and image_shape is None
+
+
+def _check_table(X, layout, names):
     if X.ndim != 2:
         raise ValueError(
             f"fit saw a table of {len(layout.low)} columns, but X has shape {X.shape}; pass "
             "image_shape to fit if its rows were images."
         )
-    if layout is None:
-        side = max(smallest_side, math.isqrt(X.shape[1] - 1) + 1)
-        low = X.min(0).astype(np.float64)
-        span = X.max(0) - low
-        layout = ImageLayout("HW", (1, side, side), True, False, low, np.where(span > 0, span, 1))
     check_magnitude(X, X, names)
+
+
+def table_shape(n_columns, smallest_side):
+    """(1, side, side) of the smallest square that holds so many columns."""
+    side = max(smallest_side, math.isqrt(n_columns - 1) + 1)
+    return 1, side, side
+
+
+def table_layout(X, smallest_side):
+    """Layout of a table whose columns have the range that those of ``X`` have."""
+    low = X.min(0).astype(np.float64)
+    span = X.max(0) - low
+    span = np.where(span > 0, span, 1)
+    return ImageLayout("HW", table_shape(X.shape[1], smallest_side), True, False, low, span)
+
+
+def table_as_images(X, layout, names=None):
+    """Columns in [0, 1] by their range, filled with zeros to a square, float32."""
     columns = (X - layout.low) / layout.span
     check_magnitude(columns, X, names)
     images = np.zeros((len(X), math.prod(layout.shape)), np.float32)
     images[:, : X.shape[1]] = columns
-    return torch.as_tensor(images.reshape(len(X), *layout.shape)), layout
+    return torch.as_tensor(images.reshape(len(X), *layout.shape))
 
 
 def _stacked(X):

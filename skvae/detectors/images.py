@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.base import BaseDetector
-from skvae.base._images import validate_images
+from skvae.base._images import table_as_images, table_layout, table_shape, validate_images
 from skvae.base._input import holds_sizes, naming_the_column
 from skvae.networks import ConvAutoencoder, as_floats, smallest_side
 from skvae.scores import BLOCK_IMAGES, IMAGE_SCORE, SmoothMax
@@ -15,9 +15,11 @@ from skvae.scores import BLOCK_IMAGES, IMAGE_SCORE, SmoothMax
 class _ImageDetector(BaseDetector):
     """What the detectors for images share: a convolutional network, and layouts for scales.
 
-    Validated rows are a tensor of shape (n, channels, height, width), uint8 or float32.
+    Validated rows are a tensor of shape (n, channels, height, width), uint8 or float32; or a table,
+    an array, that is brought to images when it is trained on or scored.
     """
 
+    _fits_on_one_thread = True
     _takes_images = True
     _fuse = SmoothMax
     _block_size = BLOCK_IMAGES
@@ -44,32 +46,46 @@ class _ImageDetector(BaseDetector):
             )
 
     def _validate_rows(self, X):
-        images, self._layout = self._validated(X, image_shape=self.image_shape)
-        if len(images) < 2:
-            raise ValueError(f"Found {len(images)} image(s), but a minimum of 2 is required.")
-        self._check_goes_on(images)
-        return images
+        rows, layout = self._validated(X, image_shape=self.image_shape, min_samples=2)
+        if layout is not None:
+            self._layout = layout
+        self._check_goes_on(rows)
+        return rows
 
     def _read(self, X):
         check_is_fitted(self)
         return self._validated(X, layout=self._layout)
 
     def _validated(self, X, **options):
-        smallest = smallest_side(_sizes(self.channels))
         with naming_the_column(X):
-            return validate_images(self, X, smallest_side=smallest, **options)
+            return validate_images(
+                self, X, smallest_side=self._smallest_side, keep_table=True, **options
+            )
+
+    @property
+    def _smallest_side(self):
+        return smallest_side(_sizes(self.channels))
 
     def _input_shape(self, X):
+        if X.ndim == 2:
+            return table_shape(X.shape[1], self._smallest_side)
         return tuple(X.shape[1:])
 
     def _fit_scaler(self, X):
-        """Images have their scale."""
+        """Images have their scale; a table is given one."""
+        if X.ndim == 2 and not self._goes_on:
+            self._layout = table_layout(X, self._smallest_side)
 
     def _rows_to_train(self, X):
-        return X.contiguous()
+        return self._as_images(X).contiguous()
 
     def _network_rows(self, X):
-        return as_floats(X.to(self._module_device))
+        return as_floats(self._as_images(X).to(self._module_device))
+
+    def _as_images(self, X):
+        if X.ndim > 2:
+            return X
+        return table_as_images(X, self._layout, getattr(self, "feature_names_in_", None))
 
     def _arranged(self, values, layout):
         return layout.arrange(values)
@@ -171,7 +187,7 @@ class ConvAEDetector(_ImageDetector):
         maximum, ``log mean exp z``.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-        of the images unless ``calibration_fraction`` says otherwise, and holds for images like them,
+        of the images unless ``calibration_fraction`` says otherwise. It holds for images like them,
         so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
         has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None
@@ -407,7 +423,7 @@ class ConvVAEDetector(_ImageDetector):
         maximum, ``log mean exp z``.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-        of the images unless ``calibration_fraction`` says otherwise, and holds for images like them,
+        of the images unless ``calibration_fraction`` says otherwise. It holds for images like them,
         so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
         has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
     percentile : float, default=None

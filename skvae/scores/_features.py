@@ -33,6 +33,10 @@ class ImageScore(Score):
     positive = True
 
 
+# Distance by which a search tells equal rows apart, relative to the spread of all.
+APART = 1e-6
+
+
 class Nearest:
     """Nearest reference rows, nearest first, and their distances.
 
@@ -43,10 +47,13 @@ class Nearest:
         self.reference = reference
         self.n_neighbors = min(n_neighbors, len(reference) - 1)
         self.index = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute")
-        self.index.fit(reference)
+        # Which of several equally near rows are found must not depend on what is searched beside
+        # them: so they are moved apart by a little, by more than the search rounds.
+        noise = np.random.RandomState(0).standard_normal(reference.shape)
+        self.index.fit(reference + APART * (reference.std() or 1.0) * noise)
 
     def __call__(self, rows):
-        neighbors = self.index.kneighbors(rows, return_distance=False)
+        neighbors = np.sort(self.index.kneighbors(rows, return_distance=False), axis=1)
         # The fast search rounds by batch; distances taken anew do not.
         distances = np.empty(neighbors.shape)
         for column, nearest in enumerate(neighbors.T):

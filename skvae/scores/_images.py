@@ -15,6 +15,8 @@ MIN_INK = 0.02
 # A pixel that is certain and wrong costs 14 nats, not infinitely many.
 MIN_PROBABILITY = 1e-6
 N_LATENT_NEIGHBORS = 20
+# Spread of a latent, relative to the widest one's, that counts.
+SMALLEST_LATENT = 1e-3
 
 
 class Ssim(ImageScore):
@@ -46,7 +48,7 @@ class DescriptionLength(ImageScore):
 
 
 def _cross_entropy(x, x_hat):
-    p = x_hat.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    x, p = x.clamp(0, 1), x_hat.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return -(x * p.log() + (1 - x) * torch.log1p(-p))
 
 
@@ -108,9 +110,15 @@ class Local(ImageScore):
     def fit(self, x, output, error, autoencoder, random_state):
         self.score.fit(x, output, error, autoencoder, random_state)
         self.reference_scores_ = as_array(self.score.held_out(x, output, error))
-        self.latent_scale_ = scale_of(output.latent, torch.zeros_like(output.latent[0]))
-        self.nearest_ = Nearest(as_array(output.latent / self.latent_scale_), self.n_neighbors)
+        self.latent_mean_ = output.latent.mean(0)
+        scale = scale_of(output.latent, torch.zeros_like(output.latent[0]))
+        # A latent that nothing moves but rounding is no direction to look for neighbours in.
+        self.latent_scale_ = scale.clamp_min(SMALLEST_LATENT * scale.max())
+        self.nearest_ = Nearest(self._place(output), self.n_neighbors)
         return self
+
+    def _place(self, output):
+        return as_array((output.latent - self.latent_mean_) / self.latent_scale_)
 
     def __call__(self, x, output, error):
         return as_array(self.score(x, output, error)) / self._usual(output)
@@ -119,7 +127,7 @@ class Local(ImageScore):
         return self.reference_scores_ / self._usual(output)
 
     def _usual(self, output):
-        neighbors, _ = self.nearest_(as_array(output.latent / self.latent_scale_))
+        neighbors, _ = self.nearest_(self._place(output))
         usual = self.reference_scores_[neighbors].mean(1)
         return np.maximum(usual, 1e-9 * self.reference_scores_.mean() + 1e-12)
 
