@@ -80,8 +80,8 @@ for ax, (title, score) in zip(panels, scores.items(), strict=True):
 # %%
 # Where is the damage?
 # --------------------
-# The first image that each corruption changed, with the changed pixels outlined. The colour scale is
-# one for all, and whole digits fix it.
+# The first image that each corruption changed, with the changed pixels outlined. The colour scale
+# is one for all, and whole digits fix it.
 maps = {
     "plain": lambda some: plain_map(detector, some),
     "default": lambda some: detector.error_map(some),

@@ -237,8 +237,8 @@ def fc_vae(settings, seed):
 
 
 def as_floats(X):
-    """Turn uint8 images into float32 ones in [0, 1]."""
-    return X.astype(np.float32) / 255
+    """Turn uint8 images into float32 ones in [0, 1]; floats stay."""
+    return X.astype(np.float32) / 255 if X.dtype == np.uint8 else X
 
 
 def as_seen(detector, X):
@@ -250,12 +250,7 @@ def as_seen(detector, X):
 
 def reconstructions(detector, X):
     """What a detector makes of uint8 images: (n, H, W), in [0, 1]."""
-    rows = as_floats(X)
-    return np.asarray(detector.reconstruct(as_seen_floats(detector, rows))).reshape(X.shape)
-
-
-def as_seen_floats(detector, X):
-    return X.reshape(len(X), -1) if isinstance(detector, VAEDetector) else X
+    return detector.reconstruct(as_seen(detector, as_floats(X))).reshape(X.shape)
 
 
 def plain_map(detector, X):
@@ -286,7 +281,7 @@ def nats_of(detector, X):
     with np.errstate(divide="ignore"):
         on, off = (np.maximum(np.log(p), -MOST_NATS) for p in (x_hat, 1 - x_hat))
     reconstruction = -(x * on + (1 - x) * off).sum(axis=(1, 2), dtype=np.float64)
-    bound = detector.log_likelihood(as_seen_floats(detector, x))
+    bound = detector.log_likelihood(as_seen(detector, x))
     return reconstruction, -bound - reconstruction
 
 

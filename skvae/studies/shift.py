@@ -10,6 +10,7 @@ from skvae.studies._images import (
     CONTROL,
     STANDARD,
     Fitted,
+    as_seen,
     auroc,
     conv_ae,
     conv_vae,
@@ -203,8 +204,7 @@ class Bench:
     def beta(self, detector):
         fitted, X = self._detectors[detector], self._data.X_test
         nats, kl = nats_of(fitted, X)
-        rows = X if detector != "FC-VAE" else (X.reshape(len(X), -1) / 255).astype(np.float32)
-        variances = np.var(fitted.transform(rows), axis=0)
+        variances = np.var(fitted.transform(as_seen(fitted, X)), axis=0)
         return {
             "beta": float(fitted.beta),
             "reconstruction": float(nats.mean()),
