@@ -147,7 +147,73 @@ def make_app():
             _print(f"AUROC, {setting}: {SETTINGS[setting]}; in percent", selection_shown(part))
         print(f"report: {out / 'report.md'}")
 
+    # The options that the studies of images share.
+    data_option = typer.Option(help="Folder of mnist.npz; else the data home.")
+    quick_option = typer.Option(help="Digits of 8 x 8, short trainings: under a minute.")
+    seeds_option = typer.Option(min=1, help="Number of seeds.")
+    test_option = typer.Option(help="Number of test images.")
+    train_option = typer.Option(help="Number of training images.")
+
+    @study.command()
+    def shift(
+        data: Annotated[Path | None, data_option] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/shift"),
+        quick: Annotated[bool, quick_option] = False,
+        seeds: Annotated[int, seeds_option] = 1,
+        train_images: Annotated[int | None, train_option] = None,
+        test_images: Annotated[int | None, test_option] = None,
+    ):
+        """Shifted digits before a classifier and before detectors beside it; resumable."""
+        from skvae import studies
+        from skvae.studies.shift import shift_shown
+
+        tables = studies.shift(
+            data, range(seeds), out, quick=quick, n_train=train_images, n_test=test_images
+        )
+        _print_all(shift_shown(tables), out)
+
+    @study.command()
+    def robustness(
+        data: Annotated[Path | None, data_option] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path(
+            "results/robustness"
+        ),
+        quick: Annotated[bool, quick_option] = False,
+        seeds: Annotated[int, seeds_option] = 1,
+        train_images: Annotated[int | None, train_option] = None,
+        test_images: Annotated[int | None, test_option] = None,
+    ):
+        """Corrupted digits: ROC, maps, and sweeps of bottleneck, contamination and strength."""
+        from skvae import studies
+        from skvae.studies.robustness import robustness_shown
+
+        tables = studies.robustness(
+            data, range(seeds), out, quick=quick, n_train=train_images, n_test=test_images
+        )
+        _print_all(robustness_shown(tables), out)
+
+    @study.command()
+    def oneclass(
+        data: Annotated[Path | None, data_option] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/oneclass"),
+        quick: Annotated[bool, quick_option] = False,
+        seeds: Annotated[int, seeds_option] = 1,
+        test_images: Annotated[int | None, test_option] = None,
+    ):
+        """Detectors trained on one digit, and scored on all ten; resumable."""
+        from skvae import studies
+        from skvae.studies.oneclass import oneclass_shown
+
+        results = studies.oneclass(data, range(seeds), out, quick=quick, n_test=test_images)
+        _print_all({"AUROC of the other digits": oneclass_shown(results)}, out)
+
     return app
+
+
+def _print_all(tables, out):
+    for title, table in tables.items():
+        _print(title, table)
+    print(f"report: {out / 'report.md'}")
 
 
 def _words(text):

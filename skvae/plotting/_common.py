@@ -11,7 +11,7 @@ NORMAL_COLOR = "#0072B2"
 ANOMALY_COLOR = "#D55E00"
 
 
-def axes_or_new(ax, projection=None):
+def axes_or_new(ax, projection=None, figsize=None):
     """Return ``ax``, or the axes of a new figure when it is None.
 
     Call it after every check of the input, so that an error leaves no empty figure behind.
@@ -19,7 +19,7 @@ def axes_or_new(ax, projection=None):
     pyplot = require("matplotlib.pyplot", extra="plot", what="A picture")
     if ax is not None:
         return ax
-    _, ax = pyplot.subplots(layout="tight", subplot_kw={"projection": projection})
+    _, ax = pyplot.subplots(layout="tight", figsize=figsize, subplot_kw={"projection": projection})
     return ax
 
 
@@ -27,6 +27,12 @@ def set_title(ax, name):
     """Write ``name`` above ``ax`` unless the user has written something there."""
     if name is not None and not ax.get_title():
         ax.set_title(name)
+
+
+def beyond(values, vmin, vmax):
+    """Say at which ends of the colour bar values lie outside it."""
+    below, above = values.min() < vmin, values.max() > vmax
+    return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
 
 
 def finite_array(values, ndim, what):

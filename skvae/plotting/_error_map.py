@@ -7,11 +7,13 @@ import numpy as np
 from skvae.plotting._common import (
     NORMAL_COLOR,
     axes_or_new,
+    beyond,
     finite_array,
     needed,
     set_title,
     unwrap,
 )
+from skvae.plotting._image_error_map import ImageErrorMapDisplay
 
 _MOST_TICKS = 25  # more names than this would overlap
 _LABEL = "contribution to the anomaly score"
@@ -46,6 +48,10 @@ class ErrorMapDisplay:
     bars_ : matplotlib BarContainer or None
         The bars of a single row, the largest first.
 
+    See Also
+    --------
+    ImageErrorMapDisplay : The pictures for images, which :meth:`from_estimator` draws of images.
+
     Examples
     --------
     >>> from skvae.plotting import ErrorMapDisplay
@@ -65,7 +71,7 @@ class ErrorMapDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, name=None, ax=None, **plot_parameters):
-        """Draw ``estimator.error_map(X)``.
+        """Draw ``estimator.error_map(X)``, of images as :class:`ImageErrorMapDisplay` does.
 
         Parameters
         ----------
@@ -79,12 +85,13 @@ class ErrorMapDisplay:
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         **plot_parameters
-            Passed to :meth:`plot`.
+            Passed to :meth:`plot`; for images to :meth:`ImageErrorMapDisplay.from_estimator`.
 
         Returns
         -------
-        display : ErrorMapDisplay
-            Drawn.
+        display : ErrorMapDisplay or ImageErrorMapDisplay
+            Drawn. The second where X holds images: in more than two dimensions, or as rows of a
+            detector whose ``image_shape`` is set.
 
         Raises
         ------
@@ -94,6 +101,10 @@ class ErrorMapDisplay:
             If the estimator has no ``error_map``.
         """
         detector, seen, feature_names = unwrap(estimator, X)
+        if np.ndim(seen) > 2 or getattr(detector, "image_shape", None) is not None:
+            return ImageErrorMapDisplay.from_estimator(
+                estimator, X, name=name, ax=ax, **plot_parameters
+            )
         return cls.from_predictions(
             needed(detector, "error_map", cls.__name__)(seen),
             feature_names=feature_names,
@@ -212,7 +223,7 @@ class ErrorMapDisplay:
             interpolation="nearest",
         )
         self.colorbar_ = ax.figure.colorbar(
-            self.image_, ax=ax, label=_LABEL, extend=_beyond(self.error_map, *limits)
+            self.image_, ax=ax, label=_LABEL, extend=beyond(self.error_map, *limits)
         )
         ticks = _ticks(len(self.feature_names))
         ax.set_xticks(ticks, [self.feature_names[i] for i in ticks], rotation=90)
@@ -259,9 +270,3 @@ def _ticks(n):
     """Return at most ``_MOST_TICKS`` positions of ``n``, in steps of 1, 2, 5, 10, 20, ..."""
     steps = (digit * 10**power for power in count() for digit in (1, 2, 5))
     return range(0, n, next(step for step in steps if n <= step * _MOST_TICKS))
-
-
-def _beyond(values, vmin, vmax):
-    """Say at which ends of the colour bar values lie outside it."""
-    below, above = values.min() < vmin, values.max() > vmax
-    return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]

@@ -15,6 +15,8 @@ from skvae.plotting._common import (
     set_title,
     unwrap,
 )
+from skvae.plotting._images import drawable, image_arrays, shape_for
+from skvae.plotting._thumbnails import draw_thumbnails
 
 
 class LatentSpaceDisplay:
@@ -33,19 +35,27 @@ class LatentSpaceDisplay:
         True for an anomaly.
     scores : array-like of shape (n_samples,), default=None
         Anomaly scores, higher = more anomalous.
+    images : array-like of shape (n_samples, H, W), (n_samples, C, H, W), (n_samples, H, W, C) or \
+(n_samples, n_features), default=None
+        What the points stand for, to draw some of them in their places: uint8 or floats in [0, 1].
+        Rows of numbers need ``image_shape``. Two coordinates only.
+    image_shape : tuple, default=None
+        (H, W), (C, H, W) or (H, W, C).
     name : str, default=None
         Title of the picture.
 
     Attributes
     ----------
-    coordinates, explained_variance_ratio, is_anomaly, scores, name
-        As given, the arrays as float64 and bool.
+    coordinates, explained_variance_ratio, is_anomaly, scores, images, name
+        As given, the arrays as float64 and bool; images in [0, 1], channels last.
     ax_, figure_ : matplotlib Axes and Figure
         Where it was drawn. These and the following exist after :meth:`plot`.
     points_ : list of matplotlib PathCollection
         Normal and anomalous points, or all of them.
     colorbar_ : matplotlib Colorbar or None
         Of the scores.
+    thumbnails_ : dict of int to matplotlib AxesImage
+        Position in ``images`` to the thumbnail drawn of it.
 
     Examples
     --------
@@ -58,7 +68,15 @@ class LatentSpaceDisplay:
     """
 
     def __init__(
-        self, *, coordinates, explained_variance_ratio, is_anomaly=None, scores=None, name=None
+        self,
+        *,
+        coordinates,
+        explained_variance_ratio,
+        is_anomaly=None,
+        scores=None,
+        images=None,
+        image_shape=None,
+        name=None,
     ):
         self.coordinates = finite_array(coordinates, 2, "coordinates")
         n_rows, n_columns = self.coordinates.shape
@@ -75,11 +93,27 @@ class LatentSpaceDisplay:
         self.scores = None if scores is None else finite_array(scores, 1, "scores")
         if self.scores is not None and len(self.scores) != n_rows:
             raise ValueError(f"There are {len(self.scores)} scores for {n_rows} rows.")
+        self.images = None if images is None else image_arrays(images, image_shape)[0]
+        if self.images is not None and (len(self.images) != n_rows or n_columns != 2):
+            raise ValueError(
+                "images can be drawn at two coordinates, one image for each row, but there are "
+                f"{n_columns} coordinates and {len(self.images)} images for {n_rows} rows."
+            )
         self.name = name
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, n_components=2, name=None, ax=None, **plot_parameters
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        images=None,
+        image_shape=None,
+        n_components=2,
+        name=None,
+        ax=None,
+        **plot_parameters,
     ):
         """Encode ``X`` with a fitted detector, project the latent means and draw them.
 
@@ -87,11 +121,14 @@ class LatentSpaceDisplay:
         ----------
         estimator : fitted detector of skvae
             Also inside a pipeline or a search.
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
             Rows to encode.
         y : array-like of shape (n_samples,), default=None
             Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly. They colour
             the points; without them the anomaly score does.
+        images, image_shape
+            As in :class:`LatentSpaceDisplay`; ``images=X`` where X holds images. None for
+            ``image_shape`` takes that of the detector.
         n_components : {2, 3}, default=2
             Number of axes of the picture.
         name : str, default=None
@@ -118,6 +155,8 @@ class LatentSpaceDisplay:
             y,
             needed(detector, "transform", cls.__name__)(X),
             scores=anomaly_scores(detector, X, cls.__name__),
+            images=images,
+            image_shape=image_shape or shape_for(detector, images),
             n_components=n_components,
             name=type(detector).__name__ if name is None else name,
             ax=ax,
@@ -131,6 +170,8 @@ class LatentSpaceDisplay:
         latent,
         *,
         scores=None,
+        images=None,
+        image_shape=None,
         n_components=2,
         name=None,
         ax=None,
@@ -146,7 +187,7 @@ class LatentSpaceDisplay:
             Latent means, as ``transform`` returns them.
         scores : array-like of shape (n_samples,), default=None
             Anomaly scores, higher = more anomalous.
-        n_components, name, ax, **plot_parameters
+        images, image_shape, n_components, name, ax, **plot_parameters
             As in :meth:`from_estimator`.
 
         Returns
@@ -187,12 +228,17 @@ class LatentSpaceDisplay:
             explained_variance_ratio=np.nan_to_num(pca.explained_variance_ratio_),
             is_anomaly=None if y_true is None else anomaly_labels(y_true),
             scores=scores,
+            images=images,
+            image_shape=image_shape,
             name=name,
         )
         return display.plot(ax=ax, **plot_parameters)
 
-    def plot(self, ax=None, *, color_by="auto", **scatter_parameters):
-        """Draw the points.
+    def plot(self, ax=None, *, color_by="auto", thumbnail_size=0.07, **scatter_parameters):
+        """Draw the points, and thumbnails of some of them where there are images.
+
+        Thumbnails have frames in the colour of their point. They are spread over the picture,
+        beginning with the point farthest from the centre, until no more fit without overlap.
 
         Parameters
         ----------
@@ -201,6 +247,8 @@ class LatentSpaceDisplay:
         color_by : {"auto", "label", "score", None}, default="auto"
             What colours the points. "auto" takes labels if there are any, else scores if there
             are any. The colours of scores end at their 99th percentile.
+        thumbnail_size : float, default=0.07
+            Longer side of a thumbnail, as a share of the longer side of the picture.
         **scatter_parameters
             Passed to ``ax.scatter``, such as ``s`` and ``alpha``.
 
@@ -211,9 +259,12 @@ class LatentSpaceDisplay:
         Raises
         ------
         ValueError
-            If ``color_by`` asks for what is not held, or ``ax`` has the wrong projection.
+            If ``color_by`` asks for what is not held, ``thumbnail_size`` is not between 0 and 1,
+            or ``ax`` has the wrong projection.
         """
         color_by = self._check_color_by(color_by)
+        if not 0 < thumbnail_size < 1:
+            raise ValueError(f"thumbnail_size must be between 0 and 1, not {thumbnail_size!r}.")
         is_3d = self.coordinates.shape[1] == 3
         if ax is not None and (ax.name == "3d") != is_3d:
             raise ValueError(
@@ -221,7 +272,8 @@ class LatentSpaceDisplay:
                 f"projection {ax.name!r}; "
                 + ("make it with projection='3d'." if is_3d else "give a plain one.")
             )
-        ax = axes_or_new(ax, "3d" if is_3d else None)
+        figsize = None if self.images is None else (8.0, 6.4)  # larger: room for thumbnails
+        ax = axes_or_new(ax, "3d" if is_3d else None, figsize)
         if is_3d:
             ax.locator_params(nbins=5)  # the numbers along slanted axes run into each other
         columns, labels = self._columns_and_labels()
@@ -235,9 +287,21 @@ class LatentSpaceDisplay:
         else:
             self.points_.append(ax.scatter(*columns.T, color=NORMAL_COLOR, **scatter_parameters))
         ax.set(**dict(zip(("xlabel", "ylabel", "zlabel"), labels, strict=False)))
+        self.thumbnails_ = {}
+        if self.images is not None:
+            self.thumbnails_ = draw_thumbnails(
+                ax, self.coordinates, drawable(self.images), self._colors(color_by), thumbnail_size
+            )
         set_title(ax, self.name)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _colors(self, color_by):
+        """Return the colour of each point."""
+        if color_by == "score":
+            return self.points_[0].to_rgba(self.scores)
+        is_anomaly = self.is_anomaly if color_by == "label" else np.zeros(len(self.coordinates))
+        return np.where(is_anomaly, ANOMALY_COLOR, NORMAL_COLOR)
 
     def _check_color_by(self, color_by):
         held = {"label": self.is_anomaly, "score": self.scores, None: True}

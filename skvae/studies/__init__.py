@@ -1,14 +1,20 @@
-"""Studies: functions that run detectors on data, return a table, and can write a report folder."""
+"""Studies: functions that run detectors on data, return tables, and can write a report folder."""
 
 from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
+from skvae.studies.oneclass import oneclass
+from skvae.studies.robustness import robustness
 from skvae.studies.selection import selection, selection_summary
+from skvae.studies.shift import shift
 
 __all__ = [
     "adbench",
     "adbench_summary",
     "blobs",
     "blobs_summary",
+    "oneclass",
+    "robustness",
     "selection",
     "selection_summary",
+    "shift",
 ]
