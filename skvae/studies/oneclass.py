@@ -132,7 +132,9 @@ def _write_report(results, settings, seeds, minutes, out):
     write_table(out / "results.csv", results)
     write_table(out / "results.json", results)
     figure = new_figure(figsize=(7, 5))
-    cells(figure.subplots(), _table(results), "AUROC of the other digits, by the digit trained on")
+    ax = figure.subplots()
+    cells(ax, _table(results), "AUROC of the other digits")
+    ax.set_ylabel("trained on")
     write_figure(out / "oneclass.png", figure)
     what = what_was_run(settings | {"n_train": None}, seeds, minutes)
     write_text(
@@ -140,7 +142,7 @@ def _write_report(results, settings, seeds, minutes, out):
         f"# One digit against the others\n\n{what}\nTrained on all training images of one digit; "
         "AUROC of the test images of the other nine digits against those of that digit. *HOG "
         'neighbours* is `ConvAEDetector(score="hog_neighbors", contamination=0, max_steps=600)`; '
-        f"*AE error* the summed squared error of the same detector's reconstructions; *PCA-{N_COMPONENTS} error* that of "
-        f"{N_COMPONENTS} principal components. {PUBLISHED}\n\n"
+        "*AE error* the summed squared error of the same detector's reconstructions; "
+        f"*PCA-{N_COMPONENTS} error* that of {N_COMPONENTS} principal components. {PUBLISHED}\n\n"
         f"{markdown_table(oneclass_shown(results))}\n![AUROC](oneclass.png)\n",
     )
