@@ -29,7 +29,7 @@ from skvae.base._images import as_floats
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import ConvAutoencoder
 from skvae.studies.report import markdown_table, write_table, write_text
-from skvae.training import Autoencoder, lr_factor
+from skvae.training import Autoencoder, Member, fit_autoencoders, lr_factor
 
 LATENT_DIM = 16
 LR = 2e-3
@@ -55,7 +55,7 @@ def make_images(n, shape):
 def make_module(shape, likelihood="bernoulli"):
     """The default network for images and a likelihood."""
     network = ConvAutoencoder(shape, LATENT_DIM, generator=torch.Generator().manual_seed(0))
-    return Autoencoder(network, LIKELIHOODS[likelihood](math.prod(shape)))
+    return Autoencoder(network, LIKELIHOODS[likelihood](shape))
 
 
 # -- training ------------------------------------------------------------------------------------
@@ -85,7 +85,9 @@ def bare_loop(module, X, batch_size):
 
 def skvae_epoch(module, X, batch_size):
     """An epoch through ``skvae.training``."""
-    return bare_loop(module, X, batch_size)  # until its entry takes images
+    member = Member(module, X, torch.Generator().manual_seed(1))
+    options = {"max_steps": None, "max_epochs": 1, "batch_size": batch_size, "lr": LR}
+    return fit_autoencoders([[member]], **options)[0].module_
 
 
 class PlainVAE(nn.Module):

@@ -180,8 +180,8 @@ class BaseDetector(
         self._n_features_out = self.latent_dim_ * network.n_members
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = _history_table(net.history)
-        self.score_ = self._fit_score(taken(X, plan.train), plan.seeds)
-        self._fit_threshold(X, y, plan)
+        self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
+        self._fit_threshold(X, y, plan, scores)
 
     def _make_score(self):
         return make_score(self._score_parameter, self._fuse)
@@ -372,16 +372,22 @@ class BaseDetector(
         return min(3 * self.contamination, 0.5)
 
     def _fit_score(self, X, seeds):
+        """The score, fitted on trusted rows, and the scores of these as if they were new to it.
+
+        There are none where the score learns nothing, or the trusted rows are not all of a kind
+        with the others.
+        """
         score = Ensemble([self._make_score() for _ in seeds])
         if not score.needs_fit:
-            return score
+            return score, None
         reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
         with torch.inference_mode():
             blocks = list(self._blocks(reference))
             x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks], 1)
             columns = zip(*(b[1] for b in blocks), strict=True)
             output = Output(*(None if c[0] is None else torch.cat(c, 1) for c in columns))
-            return score.fit(x, output, error, self.net_.module_.unstack(), seeds)
+            score.fit(x, output, error, self.net_.module_.unstack(), seeds)
+            return score, None if self._distrust else score.held_out(x, output, error)
 
     def _trusted_rows(self, X, rng):
         """Indices of the rows of smallest loss, the share that contamination leaves, sampled."""
@@ -399,7 +405,8 @@ class BaseDetector(
         loss = loss if output.penalty is None else loss + self.beta * output.penalty
         return loss.mean(0)
 
-    def _fit_threshold(self, X, y, plan):
+    def _fit_threshold(self, X, y, plan, scores):
+        """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""
         held_out, is_normal = plan.held_out, plan.is_normal
         rows = held_out if len(held_out) else np.arange(len(X))
         if not self._threshold_reads_labels:
@@ -407,7 +414,8 @@ class BaseDetector(
             if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
                 rng = np.random.RandomState(plan.seeds[0])
                 rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
-        scores = self._anomaly_scores(taken(X, rows))
+        if scores is None or len(held_out) or self._threshold_reads_labels:
+            scores = self._anomaly_scores(taken(X, rows))
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, scores, y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0

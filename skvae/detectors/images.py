@@ -1,5 +1,6 @@
 """Convolutional detectors for images."""
 
+from contextlib import nullcontext
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -57,7 +58,7 @@ class _ImageDetector(BaseDetector):
         return self._validated(X, layout=self._layout)
 
     def _validated(self, X, **options):
-        with naming_the_column(X):
+        with naming_the_column(X) if getattr(X, "ndim", 0) == 2 else nullcontext():
             return validate_images(
                 self, X, smallest_side=self._smallest_side, keep_table=True, **options
             )
@@ -80,7 +81,8 @@ class _ImageDetector(BaseDetector):
         return self._as_images(X).contiguous()
 
     def _network_rows(self, X):
-        return as_floats(self._as_images(X).to(self._module_device))
+        # In one order of memory, by which computations round, whatever the layout of X.
+        return as_floats(self._as_images(X).to(self._module_device)).contiguous()
 
     def _as_images(self, X):
         if X.ndim > 2:
@@ -124,12 +126,11 @@ class ConvAEDetector(_ImageDetector):
     """Convolutional autoencoder for images: `ConvVAEDetector` without a prior on the latents.
 
     The default in three sentences: a small convolutional network is trained on images in [0, 1] for
-    1,500 batches, leaving out of each batch twice the share of anomalies that ``contamination``
-    expects. Three scores ask what is unusual about an image: how its structure differs from the
+    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from the
     reconstruction, by what is usual for images like it; how improbable its shape is among those of
     the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
-    that stands out suffices; the share ``contamination`` of the training images with the highest
-    scores is flagged.
+    that stands out suffices; images whose score exceeds that of 95 % of the trusted ones, scored as
+    if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
     ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
@@ -159,11 +160,13 @@ class ConvAEDetector(_ImageDetector):
     likelihood : {"bernoulli", "mse", "gaussian", "laplace"}, default="bernoulli"
         How an error counts: "bernoulli" is the cross-entropy of pixels as probabilities; "mse" is
         the plain squared error; "gaussian" and "laplace" learn a scale for each channel.
-    contamination : float, default=0.1
+    contamination : float, default=0.0
         Expected share of anomalies in the training images, in [0, 0.5]; 0 = clean. Twice that share
         of each batch, the images of largest loss, gets no gradient; three times that share of the
         training images, those of largest loss, is not trusted, and scores are fitted on the others;
-        and, unless ``percentile`` is given, that share of the training images is flagged.
+        and, unless ``percentile`` is given, that share of the training images is flagged. It is 0
+        here and 0.1 for tables, because detectors of images are mostly trained on clean ones, and
+        what is left out then is missed: on MNIST 0.1 costs 0.02 to 0.06 of AUROC.
     score : str, callable, or list of them, default=("local", "hog_density", "description_length")
         What makes an anomaly score of an image x, its reconstruction x_hat and its latents. Those
         of `VAEDetector` count pixels as features; those of images alone are:
@@ -195,9 +198,10 @@ class ConvAEDetector(_ImageDetector):
         alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
         "conformal" and where the contamination is 0.
     calibration_fraction : float, default=None
-        Share of the images held out of the training for the threshold, in [0, 1). A percentile of
-        training scores is optimistic: more new images exceed it than it says. None is 0.2 for
-        "conformal" and 0 else.
+        Share of the images held out of the training for the threshold, in [0, 1). None is 0.2 for
+        "conformal" and 0 else. Without it a percentile is only as good as scores of images that
+        the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
+        training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
     train_on : {"all", "normal"}, default="all"
         Whether images that ``y`` calls anomalies are trained on. With "normal" set
         ``contamination=0`` as well, if the labels are to be trusted.
@@ -241,8 +245,9 @@ class ConvAEDetector(_ImageDetector):
     threshold_, offset_ : float
         An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on: of held-out images, or of the training
-        images, of 10,000 of them at most where no labels are read.
+        The anomaly scores that the threshold was fitted on: of held-out images; or of the training
+        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
+        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
@@ -301,7 +306,7 @@ class ConvAEDetector(_ImageDetector):
         activation="relu",
         output_activation=None,
         likelihood="bernoulli",
-        contamination=0.1,
+        contamination=0.0,
         score=IMAGE_SCORE,
         threshold="percentile",
         percentile=None,
@@ -356,12 +361,11 @@ class ConvVAEDetector(_ImageDetector):
     """Convolutional variational autoencoder for images.
 
     The default in three sentences: a small convolutional network is trained on images in [0, 1] for
-    1,500 batches, leaving out of each batch twice the share of anomalies that ``contamination``
-    expects. Three scores ask what is unusual about an image: how its structure differs from the
+    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from the
     reconstruction, by what is usual for images like it; how improbable its shape is among those of
     the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
-    that stands out suffices; the share ``contamination`` of the training images with the highest
-    scores is flagged.
+    that stands out suffices; images whose score exceeds that of 95 % of the trusted ones, scored as
+    if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
     ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
@@ -394,11 +398,13 @@ class ConvVAEDetector(_ImageDetector):
     likelihood : {"bernoulli", "mse", "gaussian", "laplace"}, default="bernoulli"
         How an error counts: "bernoulli" is the cross-entropy of pixels as probabilities; "mse" is
         the plain squared error; "gaussian" and "laplace" learn a scale for each channel.
-    contamination : float, default=0.1
+    contamination : float, default=0.0
         Expected share of anomalies in the training images, in [0, 0.5]; 0 = clean. Twice that share
         of each batch, the images of largest loss, gets no gradient; three times that share of the
         training images, those of largest loss, is not trusted, and scores are fitted on the others;
-        and, unless ``percentile`` is given, that share of the training images is flagged.
+        and, unless ``percentile`` is given, that share of the training images is flagged. It is 0
+        here and 0.1 for tables, because detectors of images are mostly trained on clean ones, and
+        what is left out then is missed: on MNIST 0.1 costs 0.02 to 0.06 of AUROC.
     score : str, callable, or list of them, default=("local", "hog_density", "description_length")
         What makes an anomaly score of an image x, its reconstruction x_hat and its latents. Those
         of `VAEDetector` count pixels as features; those of images alone are:
@@ -431,9 +437,10 @@ class ConvVAEDetector(_ImageDetector):
         alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
         "conformal" and where the contamination is 0.
     calibration_fraction : float, default=None
-        Share of the images held out of the training for the threshold, in [0, 1). A percentile of
-        training scores is optimistic: more new images exceed it than it says. None is 0.2 for
-        "conformal" and 0 else.
+        Share of the images held out of the training for the threshold, in [0, 1). None is 0.2 for
+        "conformal" and 0 else. Without it a percentile is only as good as scores of images that
+        the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
+        training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
     train_on : {"all", "normal"}, default="all"
         Whether images that ``y`` calls anomalies are trained on. With "normal" set
         ``contamination=0`` as well, if the labels are to be trusted.
@@ -477,8 +484,9 @@ class ConvVAEDetector(_ImageDetector):
     threshold_, offset_ : float
         An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on: of held-out images, or of the training
-        images, of 10,000 of them at most where no labels are read.
+        The anomaly scores that the threshold was fitted on: of held-out images; or of the training
+        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
+        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
@@ -542,7 +550,7 @@ class ConvVAEDetector(_ImageDetector):
         output_activation=None,
         beta=1.0,
         likelihood="bernoulli",
-        contamination=0.1,
+        contamination=0.0,
         score=IMAGE_SCORE,
         threshold="percentile",
         percentile=None,

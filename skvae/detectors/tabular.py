@@ -144,8 +144,9 @@ class AEDetector(_TabularDetector):
     threshold_, offset_ : float
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
-        rows, of 10,000 of them at most where no labels are read.
+        The anomaly scores that the threshold was fitted on: of held-out rows; or of the training
+        rows, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
+        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
@@ -369,8 +370,9 @@ class VAEDetector(_TabularDetector):
     threshold_, offset_ : float
         A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        The anomaly scores that the threshold was fitted on: of held-out rows, or of the training
-        rows, of 10,000 of them at most where no labels are read.
+        The anomaly scores that the threshold was fitted on: of held-out rows; or of the training
+        rows, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
+        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those rows were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame

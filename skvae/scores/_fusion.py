@@ -124,9 +124,15 @@ class Ensemble:
 
     def by_member(self, x, output, error):
         """Comparable scores of each member, shape (n_samples, n_members)."""
-        own = [
-            as_array(score(x, output.member(i), error[i])) for i, score in enumerate(self.scores)
-        ]
+        return self._comparable(self.scores, x, output, error)
+
+    def held_out(self, x, output, error):
+        """Scores of the rows of the last ``fit``, as if they had not been in it."""
+        own = [score.held_out for score in self.scores]
+        return self._comparable(own, x, output, error).mean(1)
+
+    def _comparable(self, functions, x, output, error):
+        own = [as_array(score(x, output.member(i), error[i])) for i, score in enumerate(functions)]
         scores = np.stack(own, 1)
         if len(self.scores) == 1:
             return scores
