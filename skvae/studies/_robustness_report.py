@@ -76,9 +76,10 @@ WORDS = (
     "On the test images. An image without a change cannot be told from its original: it counts as "
     "an anomaly all the same, and bounds the AUROC that can be reached.\n\nThe images themselves "
     "are described in `statistics.json`.\n",
-    "Over all pixels of 500 corrupted test images together; anomalous are the pixels that really "
-    "changed, not those of the whole patch. A random map has the AUROC .5 and the share of changed "
-    "pixels as average precision.\n\n![Maps](maps.png)\n\n"
+    "Over all pixels of 500 corrupted test images together. Anomalous are either the pixels that "
+    "really *changed*, or the whole *region* of the patch or line, also where black was covered "
+    "with black. A random map has the AUROC .5 and the share of anomalous pixels as average "
+    "precision.\n\n![Maps](maps.png)\n\n"
     "*The first three test images that each corruption changed. One colour scale for each kind of "
     "map: its end is the value below which 99.5 % of the pixels of clean images lie, so brightest "
     "is what is rare in clean images.*\n",
@@ -148,16 +149,16 @@ def _shown_changed(table):
 
 
 def _shown_pixels(table):
-    means = table.groupby(["corruption", "detector", "map"], sort=False)
-    means = means[["pixel_auroc", "pixel_ap", "changed_pixels"]].mean()
     rows = []
     for name in table["corruption"].unique():
-        own = means.loc[name]
-        row = {"corruption": name, "changed pixels": f"{own['changed_pixels'].iloc[0]:.1%}"}
-        for detector, kind in own.index:
-            values = own.loc[(detector, kind)]
-            row[f"{detector}: {kind}"] = f"{values['pixel_auroc']:.3f} / {values['pixel_ap']:.3f}"
-        rows.append(row)
+        for truth, own in table[table["corruption"] == name].groupby("truth", sort=False):
+            row = {"corruption": name, "truth": truth}
+            row["share"] = f"{own['anomalous_pixels'].mean():.1%}"
+            means = own.groupby(["detector", "map"], sort=False)[["pixel_auroc", "pixel_ap"]].mean()
+            for (detector, kind), values in means.iterrows():
+                figures = f"{values['pixel_auroc']:.3f} / {values['pixel_ap']:.3f}"
+                row[f"{detector}: {kind}"] = figures
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -79,7 +79,8 @@ def robustness(
           whether it got that share as its ``contamination``, or 0;
         - "strength": a row a strength, found by the Conv-VAE;
         - "pixels": instead of the AUROC of images, pixel_auroc and pixel_ap of a detector's map
-          (plain or default) against the pixels that really changed, and their share;
+          (plain or default) against a truth, the pixels that really changed or the whole region of
+          the patch or line, and the share of these anomalous_pixels;
         - "changed": instead of figures of a detector, what a corruption did to the test images:
           changed_pixels and unchanged_images (shares), and mean_change of a pixel (of 1);
         - "roc": false_positive_rate and true_positive_rate, for each detector and score.
@@ -122,7 +123,8 @@ def _plan(settings):
     yield "changed", {}
     for name in (VAE, CAE):
         yield "curves", {"detector": name}
-        yield "pixels", {"detector": name}
+        yield "pixels", {"detector": name, "truth": "changed"}
+        yield "pixels", {"detector": name, "truth": "region"}
     for name in families_of(side):
         yield "strength", {"corruption": name}
     yield "examples", {}
@@ -193,16 +195,29 @@ class Bench:
             rows.append(row)
         return rows
 
-    def pixels(self, detector):
+    @cached_property
+    def _regions(self):
+        """Masks of whole patches and lines: what the same draws change in images of grey."""
+        grey = np.full_like(self._data.X_test, 128)
+        return {
+            name: corruptions_of(self._data.side)[name](
+                grey, random_state=self._seed, return_mask=True
+            )[1]
+            for name in _localised(self._data.side)
+        }
+
+    def pixels(self, detector, truth):
         fitted, rows = self._detectors[detector], []
         for name in _localised(self._data.side):
             images, mask = (array[:N_LOCALISED] for array in self._corrupted[name])
+            if truth == "region":
+                mask = self._regions[name][:N_LOCALISED]
             maps = {"plain": plain_map(fitted, images), "default": _default_map(fitted, images)}
             for kind, values in maps.items():
                 row = {"corruption": name, "map": kind}
                 row["pixel_auroc"] = pixel_roc_auc(mask, values)
                 row["pixel_ap"] = pixel_average_precision(mask, values)
-                rows.append(row | {"changed_pixels": float(mask.mean())})
+                rows.append(row | {"anomalous_pixels": float(mask.mean())})
         return rows
 
     def strength(self, corruption):
