@@ -54,6 +54,23 @@ def test_bernoulli_is_the_mass_of_scipy_and_cross_entropy_between():
     )
 
 
+def test_bernoulli_and_its_gradient_are_those_of_torch():
+    rate = torch.rand(50, 4, generator=torch.Generator().manual_seed(0))
+    rate[:2] = torch.tensor([0.0, 1.0])[:, None]  # certain, and half of them wrong
+    x = torch.linspace(0, 1, 4).expand(50, 4)
+    rates = [rate.clone().requires_grad_() for _ in range(2)]
+    errors = [
+        likelihood("bernoulli")(x, rates[0]),
+        torch.nn.functional.binary_cross_entropy(rates[1], x, reduction="none"),
+    ]
+    weights = torch.arange(200.0).view(50, 4)
+    for error in errors:
+        (error * weights).sum().backward()
+    torch.testing.assert_close(*errors, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(*(each.grad for each in rates), rtol=1e-5, atol=1e-6)
+    assert all(torch.isfinite(each.grad).all() for each in rates)
+
+
 def test_bernoulli_outside_its_range_is_the_nearer_bound_and_finite():
     rate = torch.tensor([[[0.0, 1.0, 0.2]]])
     module = likelihood("bernoulli", 3)

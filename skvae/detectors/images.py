@@ -126,11 +126,11 @@ class ConvAEDetector(_ImageDetector):
     """Convolutional autoencoder for images: `ConvVAEDetector` without a prior on the latents.
 
     The default in three sentences: a small convolutional network is trained on images in [0, 1] for
-    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from the
-    reconstruction, by what is usual for images like it; how improbable its shape is among those of
-    the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
-    that stands out suffices; images whose score exceeds that of 95 % of the trusted ones, scored as
-    if they were new, are flagged.
+    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from
+    the reconstruction, by what is usual for images like it; how improbable its shape is among those
+    of the training; and how many nats its pixels take. Each is calibrated on trusted images, and
+    one that stands out suffices; images whose score exceeds that of 95 % of the trusted ones,
+    scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
     ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
@@ -246,8 +246,8 @@ class ConvAEDetector(_ImageDetector):
         An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
         The anomaly scores that the threshold was fitted on: of held-out images; or of the training
-        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
-        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
+        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is
+        0, of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
@@ -361,11 +361,11 @@ class ConvVAEDetector(_ImageDetector):
     """Convolutional variational autoencoder for images.
 
     The default in three sentences: a small convolutional network is trained on images in [0, 1] for
-    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from the
-    reconstruction, by what is usual for images like it; how improbable its shape is among those of
-    the training; and how many nats its pixels take. Each is calibrated on trusted images, and one
-    that stands out suffices; images whose score exceeds that of 95 % of the trusted ones, scored as
-    if they were new, are flagged.
+    1,500 batches. Three scores ask what is unusual about an image: how its structure differs from
+    the reconstruction, by what is usual for images like it; how improbable its shape is among those
+    of the training; and how many nats its pixels take. Each is calibrated on trusted images, and
+    one that stands out suffices; images whose score exceeds that of 95 % of the trusted ones,
+    scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
     ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
@@ -485,8 +485,8 @@ class ConvVAEDetector(_ImageDetector):
         An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
     calibration_scores_ : ndarray of shape (n_calibration,)
         The anomaly scores that the threshold was fitted on: of held-out images; or of the training
-        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
-        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
+        images, of 10,000 of them at most where no labels are read; or, where ``contamination`` is
+        0, of the 5,000 at most that the score was fitted on, each as if it had not been among them.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
     history_ : DataFrame
