@@ -30,7 +30,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skvae import AEDetector, VAEDetector
-from skvae.base import _stack
+from skvae.base import BaseDetector, _stack
 from skvae.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
 from skvae.scores import Score
 from skvae.training import fit_autoencoders
@@ -381,10 +381,21 @@ def test_values_of_any_kind(X, y, grid):
 @pytest.mark.parametrize(
     "score", [Scaled(1.0), largest_error, "reconstruction"], ids=["scaled", "function", "name"]
 )
-def test_no_candidate_is_trained_twice(X, score, stacks):
+def test_no_candidate_is_trained_twice(X, score, stacks, monkeypatch):
+    fits, fit = [], BaseDetector.fit
+
+    def counting(self, X, y=None):
+        fits.append(len(X))
+        return fit(self, X, y)
+
+    monkeypatch.setattr(BaseDetector, "fit", counting)
     grid = {"score": [score], "beta": [0.1, 1.0]}
-    StackedGridSearchCV(detector(), grid, cv=3, refit=False).fit(X)
+    StackedGridSearchCV(detector(), grid, cv=3).fit(X)
     assert stacks == [6]
+    assert fits == [90], "the refit alone"
+
+
+def test_a_detector_with_its_own_fit_is_fitted_by_it(X, stacks):
     fits = []
 
     class Counting(VAEDetector):
@@ -392,8 +403,9 @@ def test_no_candidate_is_trained_twice(X, score, stacks):
             fits.append(len(X))
             return super().fit(X, y)
 
-    StackedGridSearchCV(Counting(**TINY, random_state=0), grid, cv=3).fit(X)
-    assert fits == [90], "the refit alone"
+    StackedGridSearchCV(Counting(**TINY, random_state=0), {"beta": [0.1, 1.0]}, cv=3).fit(X)
+    assert fits == [60] * 6 + [90]
+    assert not stacks
 
 
 def test_grid_values_are_not_fitted(X):

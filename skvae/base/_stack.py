@@ -122,6 +122,6 @@ class _Fits:
 def _sharing_rows(plan, known):
     """``plan`` with the tensor of an earlier one in place of equal rows."""
     own = plan.members[0].rows
-    digest = hashlib.blake2b(own.cpu().numpy()).digest()
+    digest = hashlib.blake2b(own.cpu().contiguous().numpy()).digest()
     rows = known.setdefault((own.shape, digest), own)
     return plan._replace(members=[member._replace(rows=rows) for member in plan.members])

@@ -4,6 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.metrics import roc_auc_score
 
 from skvae.corruptions import (
@@ -24,7 +25,6 @@ QUICK_TRAIN, QUICK_TEST = 900, 250
 FULL_TRAIN, FULL_TEST = 20_000, 4000
 # Fewer and smaller batches than by default: the digits are 8 x 8.
 QUICK_TRAINING = {"max_steps": 400, "batch_size": 64, "lr": 0.01}
-MOST_NATS = 100  # what a pixel that is certain and wrong costs, as in torch's cross-entropy
 
 
 class ImageData(NamedTuple):
@@ -268,7 +268,7 @@ def nats_of(detector, X):
 
     Parameters
     ----------
-    detector : fitted variational detector of likelihood "bernoulli"
+    detector : fitted variational detector of one network, of likelihood "bernoulli"
     X : ndarray of shape (n, H, W), uint8
 
     Returns
@@ -277,12 +277,12 @@ def nats_of(detector, X):
         Cross-entropy of pixels and reconstruction at the posterior mean, summed over the pixels;
         and the divergence of the posterior from the prior.
     """
-    x, x_hat = as_floats(X), reconstructions(detector, X)
-    with np.errstate(divide="ignore"):
-        on, off = (np.maximum(np.log(p), -MOST_NATS) for p in (x_hat, 1 - x_hat))
-    reconstruction = -(x * on + (1 - x) * off).sum(axis=(1, 2), dtype=np.float64)
-    bound = detector.log_likelihood(as_seen(detector, x))
-    return reconstruction, -bound - reconstruction
+    rows = detector._validate(as_seen(detector, as_floats(X)))
+    nats = detector._by_block(
+        lambda x, output, error: torch.stack([error[0].flatten(1).sum(1), output.penalty[0]], 1),
+        rows,
+    )
+    return nats[:, 0], nats[:, 1]
 
 
 def auroc(normal, anomalous):
