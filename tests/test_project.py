@@ -20,8 +20,8 @@ import skvae
 from skvae._optional import require
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "PIL", "skimage"}
-PINNED_EXTRAS = ("plot", "pyod", "cli", "dev")
+OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "plotly", "pyarrow", "PIL", "skimage"}
+PINNED_EXTRAS = ("plot", "pyod", "images", "cli", "app", "dev")
 
 
 def run_python(*args):
@@ -60,8 +60,8 @@ def test_import_brings_no_optional_package():
     done = run_python("-c", "import skvae, sys; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    # rich is left out: scikit-learn and skorch take it where it is installed.
-    assert not loaded & (OPTIONAL - {"rich"})
+    # scikit-learn and skorch take rich, and pandas takes pyarrow, where it is installed.
+    assert not loaded & (OPTIONAL - {"rich", "pyarrow"})
 
 
 def test_every_module_imports_without_the_extras_or_names_the_one_it_needs():
