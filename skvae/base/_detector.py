@@ -37,7 +37,7 @@ from skvae.base._input import (
     scaled,
     taken,
 )
-from skvae.base._road import RoadMixin
+from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS, Output
@@ -49,6 +49,8 @@ from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 MAX_REFERENCE_ROWS = 5000
 # A percentile of so many training scores is sure to a third of a percentage point.
 MAX_THRESHOLD_ROWS = 10_000
+# Error maps of so many training rows fix the scale that maps are drawn in.
+MAX_MAP_ROWS = 100
 
 
 class Plan(NamedTuple):
@@ -182,6 +184,7 @@ class BaseDetector(
         self.history_ = _history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
+        self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
 
     def _make_score(self):
         return make_score(self._score_parameter, self._fuse)
@@ -404,6 +407,16 @@ class BaseDetector(
         loss = error.flatten(2).sum(2)
         loss = loss if output.penalty is None else loss + self.beta * output.penalty
         return loss.mean(0)
+
+    def _fit_map_scale(self, X):
+        """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
+        rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
+
+        def summed_over_channels(x, output, error):
+            maps = self.score_.error_map(x, output, error)
+            return maps.sum(1) if maps.ndim == 4 else maps
+
+        return map_scale(self._by_block(summed_over_channels, X[rows], dtype=np.float32))
 
     def _fit_threshold(self, X, y, plan, scores):
         """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""

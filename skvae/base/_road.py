@@ -12,6 +12,18 @@ from skvae.scores import BLOCK_ROWS, Iwae, padded, row_sums
 
 # Scalers validate, which costs as much as the network does; so they get many blocks at once.
 BLOCKS_PER_SCALING = 16
+# Of the values of error maps, those beyond the ends of the scale that they are drawn in.
+BEYOND_SCALE = 0.001
+
+
+def map_scale(error_map):
+    """Ends of a scale for error maps like these: a few of their values may lie beyond it.
+
+    The low end is the 0.1 % quantile or zero, whichever is lower, the high end the 99.9 % quantile.
+    """
+    low, high = np.quantile(error_map, [BEYOND_SCALE, 1 - BEYOND_SCALE]).tolist()
+    low = min(low, 0.0)
+    return low, high if high > low else low + 1.0  # all alike
 
 
 class RoadMixin(TransformerMixin):

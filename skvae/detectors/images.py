@@ -259,6 +259,9 @@ class ConvAEDetector(_ImageDetector):
         Number of batches trained on.
     net_ : skorch.NeuralNet
         Its ``module_`` holds the network and the likelihood.
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
+        or zero if that is lower, and the 99.9 % quantile of the maps of 100 training images.
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device
@@ -498,6 +501,9 @@ class ConvVAEDetector(_ImageDetector):
         Number of batches trained on.
     net_ : skorch.NeuralNet
         Its ``module_`` holds the network and the likelihood.
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
+        or zero if that is lower, and the 99.9 % quantile of the maps of 100 training images.
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device
