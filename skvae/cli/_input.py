@@ -56,9 +56,7 @@ def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, hea
     path = Path(path).expanduser()
     if not path.is_dir():
         _check_is_table(path)
-        table = load_table(
-            path, drop=drop, index=index, label=label, normal=normal, header=header
-        )
+        table = load_table(path, drop=drop, index=index, label=label, normal=normal, header=header)
         return _of_table(table, named=_has_names(table.data))
     _refuse(path, drop=drop, index=index, label=label)
     folder = _open_folder(path, size=size, color=color, n_workers=n_workers)
@@ -128,7 +126,12 @@ def _open_folder(path, **options):
 
 
 def _of_folder(folder, normal):
-    groups = np.array([f"{part}/{label}".strip("/") for part, label in zip(folder.parts, folder.labels, strict=True)])
+    groups = np.array(
+        [
+            f"{part}/{label}".strip("/")
+            for part, label in zip(folder.parts, folder.labels, strict=True)
+        ]
+    )
     labels = None
     if normal is not None:
         if normal not in folder.classes:

@@ -74,7 +74,8 @@ def add_model_commands(app):
         size: Annotated[
             str,
             option(
-                "--size", help="Pixels that images are brought to: 64, or 64,96 high and wide.",
+                "--size",
+                help="Pixels that images are brought to: 64, or 64,96 high and wide.",
                 panel=images,
             ),
         ] = "224",
@@ -150,7 +151,8 @@ def add_model_commands(app):
         out: Annotated[
             Path | None,
             option(
-                "--out", "-o",
+                "--out",
+                "-o",
                 help="Folder to write: predictions.csv, pictures, summary.json, report.html. "
                 "Without it, the predictions are printed as CSV.",
             ),
@@ -265,9 +267,7 @@ def add_model_commands(app):
             normal=None,
             header=header,
         )
-        found = explained(
-            loaded, given.X, name, gaps=given.gaps, names=given.names, picture=out
-        )
+        found = explained(loaded, given.X, name, gaps=given.gaps, names=given.names, picture=out)
         if as_json:
             return print_json(found)
         print(

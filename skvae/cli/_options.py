@@ -13,6 +13,16 @@ from skvae._optional import require
 DETECTORS = ("VAEDetector", "AEDetector", "ConvVAEDetector", "ConvAEDetector")
 # Callbacks cannot be typed, and a single fit has nothing to start warm from.
 UNTYPED = {"callbacks", "warm_start", "verbose"}
+# Where the help page shows them; the others belong to the training.
+PANELS = {
+    "Network": (
+        "image_shape latent_dim hidden_layer_sizes channels norm activation output_activation "
+        "likelihood beta scaler"
+    ).split(),
+    "Score and threshold": (
+        "contamination score threshold percentile calibration_fraction train_on n_estimators"
+    ).split(),
+}
 
 
 def with_parameters(command):
@@ -97,11 +107,15 @@ def _annotations():
             help=_help(classes, name, words),
             metavar=None if is_flag else "VALUE",
             show_default=False,
-            rich_help_panel="Parameters of the detector",
-            autocompletion=(lambda words: lambda: words)(words) if words else None,
+            rich_help_panel=_panel(name),
+            autocompletion=words.copy if words else None,
         )
         annotations[name] = Annotated[bool | None if is_flag else str | None, option]
     return annotations
+
+
+def _panel(name):
+    return next((panel for panel, names in PANELS.items() if name in names), "Training")
 
 
 def _option_name(name, is_flag):
@@ -117,7 +131,7 @@ def _choices(classes, name):
 
 
 def _help(classes, name, words):
-    parts = [_first_sentence(classes[0], name)]
+    parts = [_first_sentence(classes[0], name) or f"{name.replace('_', ' ').capitalize()}."]
     if words:
         parts.append(f"Words: {', '.join(words)}.")
     parts.append(f"({_defaults(classes, name)})")
