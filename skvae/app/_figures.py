@@ -1,0 +1,165 @@
+"""The figures of the app: of arrays, so that they can be drawn and tested without a page."""
+
+from html import escape
+
+import numpy as np
+
+from skvae._optional import require
+from skvae.app._judge import score_axis
+from skvae.plotting import ImageErrorMapDisplay
+from skvae.plotting._common import ANOMALY_COLOR, NORMAL_COLOR
+
+_TRAINING_COLOR = "#9AA5B1"
+_BINS = 40
+_HEIGHT = 380
+_MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
+_PANELS_SIZE = (11, 2.9)  # inches
+# Points beyond this number are left out of the clouds that lie behind the samples.
+_MOST_POINTS = 1500
+
+
+def image_panels(detector, image):
+    """Original, reconstruction, difference, error map and overlay of one image of (C, H, W).
+
+    The colours of the error map are those of ``detector.error_map_scale_``, the same for every
+    image, and its values are in the units of the score.
+    """
+    matplotlib = require("matplotlib.figure", extra="app", what="The app")
+    figure = matplotlib.Figure(figsize=_PANELS_SIZE, layout="tight")
+    low, high = detector.error_map_scale_
+    ImageErrorMapDisplay.from_predictions(
+        image[None],
+        detector.reconstruct(image[None]),
+        detector.error_map(image[None]),
+        vmin=low,
+        vmax=high,
+        image_names=[""],
+        ax=figure.subplots(),
+    )
+    return figure
+
+
+def score_histogram(judged, chosen, calibration_scores, threshold):
+    """Histogram of the training scores, below it a tick for each sample, the chosen one large.
+
+    What lies beyond the axis stands at its end.
+    """
+    go = _plotly()
+    axis = score_axis(calibration_scores, threshold)
+    heights, edges = np.histogram(np.clip(calibration_scores, *axis), _BINS, axis)
+    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN, "bargap": 0.03})
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=heights,
+        marker_color=_TRAINING_COLOR,
+        name="training scores",
+        hovertemplate="%{y} scores around %{x:.4g}<extra></extra>",
+    )
+    below = -0.06 * heights.max()
+    for name, color, mask in _by_verdict(judged.scores, threshold):
+        figure.add_scatter(
+            x=np.clip(judged.scores[mask], *axis),
+            y=np.full(mask.sum(), below),
+            mode="markers",
+            marker={"color": color, "symbol": "line-ns-open", "size": 12},
+            name=name,
+            text=_hover(judged, mask),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=[np.clip(judged.scores[chosen], *axis)],
+        y=[below],
+        mode="markers",
+        marker=_chosen_marker(judged.scores[chosen], threshold, 16),
+        name="this sample",
+        text=_hover(judged, [chosen]),
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.add_vline(threshold, line={"dash": "dash"}, annotation_text=f"threshold {threshold:.4g}")
+    figure.update_xaxes(title="anomaly score (higher = more anomalous)", range=_wider(axis))
+    figure.update_yaxes(title="training scores", rangemode="tozero")
+    figure.update_layout(legend={"orientation": "h", "y": 1.12})
+    return figure
+
+
+def latent_scatter(judged, chosen, places, threshold, n_dimensions):
+    """Samples among the latents of the training, on 2 or 3 principal components."""
+    go = _plotly()
+    trace = go.Scatter3d if n_dimensions == 3 else go.Scatter
+    size = 4 if n_dimensions == 3 else 9
+    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN})
+
+    def draw(points, **parameters):
+        axes = dict(zip("xyz", points.T[:n_dimensions], strict=False))
+        figure.add_trace(trace(mode="markers", **axes, **parameters))
+
+    if places.training is not None:
+        step = -(-len(places.training) // _MOST_POINTS)
+        marker = {"color": _TRAINING_COLOR, "size": size / 2, "opacity": 0.6}
+        draw(places.training[::step], marker=marker, name="training", hoverinfo="skip")
+    for name, color, mask in _by_verdict(judged.scores, threshold):
+        draw(
+            places.samples[mask],
+            marker={"color": color, "size": size},
+            name=name,
+            text=_hover(judged, mask),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    draw(
+        places.samples[[chosen]],
+        marker=_chosen_marker(judged.scores[chosen], threshold, 2 * size),
+        name="this sample",
+        text=_hover(judged, [chosen]),
+        hovertemplate="%{text}<extra></extra>",
+    )
+    titles = [f"PC {i + 1} ({share:.0%} of variance)" for i, share in enumerate(places.shares)]
+    axes = {f"{axis}axis": {"title": title} for axis, title in zip("xyz", titles, strict=False)}
+    if n_dimensions == 3:
+        figure.update_layout(scene=axes)
+    else:
+        figure.update_layout({name: axes[name] for name in ("xaxis", "yaxis")})
+    figure.update_layout(legend={"orientation": "h", "y": 1.12})
+    return figure
+
+
+def column_bars(table):
+    """Errors of the columns of a row, worst on top."""
+    go = _plotly()
+    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN})
+    figure.add_bar(
+        x=table["error"],
+        y=[escape(str(name)) for name in table["column"]],
+        orientation="h",
+        marker_color=ANOMALY_COLOR,
+        customdata=table[["value", "reconstruction"]],
+        hovertemplate="value %{customdata[0]:.4g}, reconstruction %{customdata[1]:.4g}, "
+        "error %{x:.4g}<extra></extra>",
+    )
+    figure.update_xaxes(title="share in the anomaly score")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def _plotly():
+    return require("plotly.graph_objects", extra="app", what="The app")
+
+
+def _by_verdict(scores, threshold):
+    is_anomaly = scores > threshold
+    return ("normal", NORMAL_COLOR, ~is_anomaly), ("anomaly", ANOMALY_COLOR, is_anomaly)
+
+
+def _chosen_marker(score, threshold, size):
+    color = ANOMALY_COLOR if score > threshold else NORMAL_COLOR
+    return {"color": color, "symbol": "diamond", "size": size, "line": {"width": 2, "color": "black"}}
+
+
+def _hover(judged, which):
+    """Names and scores; plotly reads tags, so what a name holds of them is escaped."""
+    pairs = zip(np.array(judged.names, dtype=object)[which], judged.scores[which], strict=True)
+    return [f"{escape(str(name))}: {score:.4g}" for name, score in pairs]
+
+
+def _wider(axis):
+    low, high = axis
+    return low - 0.02 * (high - low), high + 0.02 * (high - low)

@@ -1,0 +1,136 @@
+"""What a detector makes of uploaded samples, as arrays and tables; nothing here draws."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+
+from skvae.scores import Combined, Ensemble, Local, Neighbors, SmoothMax
+
+# Training scores above this quantile do not stretch the axis that scores are shown on.
+_BULK = 0.99
+
+
+class Judged(NamedTuple):
+    """Samples with what does not depend on the threshold.
+
+    Attributes
+    ----------
+    names : list of str
+    X : ndarray of uint8 of shape (n, C, H, W), or DataFrame of n rows
+    scores : ndarray of float64 of shape (n,)
+        Higher = more anomalous.
+    latents : ndarray of float32 of shape (n, n_latents)
+    problems : list of (str, str)
+        Name of what could not be read or judged, and why.
+    """
+
+    names: list
+    X: object
+    scores: np.ndarray
+    latents: np.ndarray
+    problems: list
+
+
+def judge(detector, names, X, problems):
+    """Score and encode samples, such as `uploads` reads them."""
+    if not len(X):
+        return Judged([], X, np.empty(0), np.empty((0, detector.latent_dim_)), problems)
+    return Judged(names, X, detector.anomaly_score(X), detector.transform(X), problems)
+
+
+def rarity(calibration_scores, scores):
+    """Percentage of the calibration scores that lie below each score."""
+    ordered = np.sort(calibration_scores)
+    return 100 * np.searchsorted(ordered, scores, side="left") / len(ordered)
+
+
+def results_table(judged, calibration_scores, threshold):
+    """One row for each sample and for each file that could not be read, in a download's words."""
+    is_anomaly = judged.scores > threshold
+    table = pd.DataFrame(
+        {
+            "name": judged.names,
+            "verdict": np.where(is_anomaly, "anomaly", "normal"),
+            "score": judged.scores,
+            "threshold": threshold,
+            "percent_of_calibration_scores_below": rarity(calibration_scores, judged.scores),
+            "reason": "",
+        }
+    )
+    unread = pd.DataFrame(judged.problems, columns=["name", "reason"])
+    return pd.concat([table, unread.assign(verdict="not judged")], ignore_index=True)
+
+
+def score_axis(calibration_scores, threshold):
+    """Lowest and highest score that are shown, and that the threshold can be moved to.
+
+    A few training scores far above the others lie beyond.
+    """
+    low = min(calibration_scores.min(), threshold)
+    top = max(np.quantile(calibration_scores, _BULK), threshold)
+    span = top - low or abs(top) or 1.0
+    return float(low), float(top + span)
+
+
+def kept_latents(score):
+    """Latents of trusted training samples, where a fitted score keeps them; else None.
+
+    A model holds none of the data it was trained on, but scores that look for neighbours among the
+    latents of the training hold these, of up to 5,000 samples.
+    """
+    if isinstance(score, Ensemble):
+        members = [kept_latents(member) for member in score.scores]
+        return None if any(kept is None for kept in members) else np.hstack(members)
+    if isinstance(score, (Combined, SmoothMax)):
+        kept = (kept_latents(part) for part in score.scores)
+        return next((latents for latents in kept if latents is not None), None)
+    if isinstance(score, Local):
+        return score.nearest_.reference * as_array(score.latent_scale_) + as_array(score.latent_mean_)
+    if isinstance(score, Neighbors):
+        scale = as_array(score.latent_scale_)
+        return score.reference_[:, : len(scale)] * scale
+    return None
+
+
+def as_array(values):
+    """Tensor or frame as an ndarray."""
+    return values.cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+
+
+class LatentMap(NamedTuple):
+    """Latents on the first principal components of the training's, or of their own.
+
+    Attributes
+    ----------
+    samples : ndarray of shape (n, k)
+        k is 3, or fewer where there are no three directions.
+    training : ndarray of shape (n_training, k) or None
+    shares : ndarray of shape (k,)
+        Of the variance of those that the components are of.
+    """
+
+    samples: np.ndarray
+    training: np.ndarray | None
+    shares: np.ndarray
+
+
+def latent_map(latents, training=None):
+    """`LatentMap` of samples; None where fewer than 2 directions can be told apart."""
+    fitted_on = latents if training is None else training
+    n_components = min(3, len(fitted_on) - 1, latents.shape[1])
+    if n_components < 2 or not np.ptp(fitted_on, axis=0).any():
+        return None
+    pca = PCA(n_components, svd_solver="full").fit(fitted_on)
+    mapped = None if training is None else pca.transform(training)
+    return LatentMap(pca.transform(latents), mapped, pca.explained_variance_ratio_)
+
+
+def column_errors(columns, row, reconstruction, errors):
+    """Value, reconstruction and error of each column of one row of a table, worst first."""
+    table = pd.DataFrame(
+        {"column": columns, "value": row, "reconstruction": reconstruction, "error": errors}
+    )
+    return table.sort_values("error", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,236 @@
+"""The page: what stands where. Streamlit runs this file again from the top after every click."""
+
+import re
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+import skvae
+from skvae.app import _figures, _judge, _uploads
+
+_UPLOAD = "Upload a model"
+_SHOWN_PROBLEMS = 5
+_WORST_COLUMNS = 15
+
+
+def page(models=None):
+    """Draw the page; ``models`` is a folder of models to choose from."""
+    st.set_page_config(page_title="skvae", layout="wide")
+    st.title("Find anomalies")
+    with st.sidebar:
+        detector, model_key = choose_model(models)
+        if detector is None:
+            st.stop()
+        threshold = choose_threshold(detector, model_key)
+    judged = upload_samples(detector, model_key)
+    show_problems(judged.problems)
+    if judged.names:
+        show_summary(judged, threshold)
+        show_sample(detector, judged, choose_sample(judged), threshold)
+    if judged.names or judged.problems:
+        offer_download(detector, judged, threshold)
+
+
+# -- the side bar ------------------------------------------------------------------------------
+
+
+def choose_model(folder):
+    """The chosen detector and what tells it from others; None twice as long as there is none."""
+    st.header("Model")
+    paths = [] if folder is None else sorted(Path(folder).glob("*.safetensors"))
+    names = {path.name: path for path in paths}
+    choice = st.selectbox("Model", [*names, _UPLOAD]) if names else _UPLOAD
+    if choice != _UPLOAD:
+        path = names[choice]
+        key = (str(path), path.stat().st_mtime_ns)
+        return loaded(choice, key, lambda: skvae.load(path))
+    file = st.file_uploader("A model that skvae.save wrote", type=["safetensors"])
+    if file is None:
+        st.info("Begin here: choose a model file (.safetensors).")
+        return None, None
+    return loaded(file.name, file.file_id, lambda: _uploads.load_uploaded_model(file.getvalue()))
+
+
+def loaded(name, key, load):
+    """Load a model, once, and describe it; or say why it cannot be used."""
+    try:
+        detector = kept("model", key, load)
+        st.caption(description(detector))
+        return detector, key
+    except (OSError, ValueError) as error:
+        st.error(f"{plain(name)} cannot be used: {plain(error)}")
+        return None, None
+
+
+def description(detector):
+    shape = _uploads.image_shape(detector)
+    if shape is None:
+        takes = f"rows of {detector.n_features_in_} columns"
+    else:
+        color = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
+        takes = f"images of {shape[1]} x {shape[2]} pixels, {color}"
+    return f"{type(detector).__name__} for {takes}"
+
+
+def choose_threshold(detector, model_key):
+    st.header("Threshold")
+    low, high = _judge.score_axis(detector.calibration_scores_, detector.threshold_)
+    key = f"threshold of {model_key}"
+    threshold = st.slider(
+        "Scores above it are anomalies",
+        low,
+        high,
+        float(detector.threshold_),
+        step=(high - low) / 1000,
+        format="%.4g",
+        key=key,
+    )
+    share = (detector.calibration_scores_ > threshold).mean()
+    st.caption(f"{share:.1%} of the {scores_of(detector)} are above.")
+
+    def back():
+        st.session_state[key] = float(detector.threshold_)
+
+    st.button(f"Back to the model's ({detector.threshold_:.4g})", on_click=back)
+    return threshold
+
+
+def scores_of(detector):
+    """What the scores are of that the threshold was fitted on."""
+    n_scores = len(detector.calibration_scores_)
+    kind = "held-out samples" if detector.calibration_is_held_out_ else "training samples"
+    return f"{n_scores:,} {kind}"
+
+
+# -- uploads -----------------------------------------------------------------------------------
+
+
+def upload_samples(detector, model_key):
+    """What is uploaded, scored and encoded once."""
+    if _uploads.image_shape(detector) is None:
+        file = st.file_uploader("A table: CSV or Parquet", type=_uploads.TABLE_TYPES)
+        files, read = [file] if file else [], _uploads.read_table
+    else:
+        files = st.file_uploader(
+            "Images", type=_uploads.IMAGE_TYPES, accept_multiple_files=True
+        )
+        read = _uploads.read_images
+    if not files:
+        st.info("Now upload what the model shall judge. It stays on this machine.")
+
+    def judge():
+        with st.spinner("Reading and scoring"):
+            return _judge.judge(detector, *read(detector, files))
+
+    return kept("judged", (model_key, [file.file_id for file in files]), judge)
+
+
+def show_problems(problems):
+    for name, reason in problems[:_SHOWN_PROBLEMS]:
+        st.error(f"{plain(name)}: {plain(reason)}")
+    if len(problems) > _SHOWN_PROBLEMS:
+        st.error(f"And {len(problems) - _SHOWN_PROBLEMS:,} more; the results name them all.")
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+def show_summary(judged, threshold):
+    columns = st.columns(3)
+    columns[0].metric("Judged", f"{len(judged.names):,}")
+    columns[1].metric("Anomalies", f"{(judged.scores > threshold).sum():,}")
+    columns[2].metric("Not judged", f"{len(judged.problems):,}")
+
+
+def choose_sample(judged):
+    """Position of the sample to look at; the most anomalous one stands first."""
+    order = (-judged.scores).argsort(kind="stable").tolist()
+    return st.selectbox(
+        "Look at (the most anomalous first)",
+        order,
+        format_func=lambda i: f"{judged.names[i]} (score {judged.scores[i]:.4g})",
+    )
+
+
+def show_sample(detector, judged, chosen, threshold):
+    score = judged.scores[chosen]
+    below = _judge.rarity(detector.calibration_scores_, score)
+    text = (
+        f"{plain(judged.names[chosen])}: score {score:.4g}, threshold {threshold:.4g}. "
+        f"The score is higher than those of {below:.1f} % of the {scores_of(detector)}."
+    )
+    if score > threshold:
+        st.warning(f"**Anomaly.** {text}", icon=":material/warning:")
+    else:
+        st.success(f"**Normal.** {text}", icon=":material/check_circle:")
+    if _uploads.image_shape(detector) is None:
+        show_row(detector, judged, chosen)
+    else:
+        st.subheader("Where")
+        st.pyplot(_figures.image_panels(detector, judged.X[chosen]))
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Score")
+        st.plotly_chart(
+            _figures.score_histogram(judged, chosen, detector.calibration_scores_, threshold)
+        )
+    with right:
+        show_latents(detector, judged, chosen, threshold)
+
+
+def show_row(detector, judged, chosen):
+    st.subheader("Which columns")
+    row = judged.X.iloc[[chosen]]
+    table = _judge.column_errors(
+        judged.X.columns,
+        row.to_numpy()[0],
+        detector.reconstruct(row)[0],
+        _judge.as_array(detector.error_map(row))[0],
+    )
+    left, right = st.columns(2)
+    left.plotly_chart(_figures.column_bars(table.head(_WORST_COLUMNS)))
+    right.dataframe(table, hide_index=True)
+
+
+def show_latents(detector, judged, chosen, threshold):
+    st.subheader("Latent space")
+    training = _judge.kept_latents(detector.score_)
+    places = _judge.latent_map(judged.latents, training)
+    if places is None:
+        st.info("A map of the latents needs at least 3 samples that differ: upload more.")
+        return
+    most = len(places.shares)
+    n_dimensions = st.radio("Dimensions", [2, 3][: most - 1], horizontal=True)
+    st.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
+    of = "the training samples that the model keeps" if training is not None else "what is uploaded"
+    st.caption(f"Principal components of the latents of {of}.")
+
+
+def offer_download(detector, judged, threshold):
+    table = _judge.results_table(judged, detector.calibration_scores_, threshold)
+    st.subheader("All results")
+    st.dataframe(table, hide_index=True)
+    st.download_button(
+        "Download as CSV", table.to_csv(index=False).encode(), "results.csv", "text/csv"
+    )
+
+
+# -- helpers -----------------------------------------------------------------------------------
+
+
+def kept(name, key, make):
+    """What ``make`` returned for this key, in this session; made anew for another one."""
+    if name not in st.session_state or st.session_state[name][0] != key:
+        st.session_state[name] = key, make()
+    return st.session_state[name][1]
+
+
+def plain(text):
+    """Text as it is, on one line: file names come from anywhere, and Streamlit reads Markdown."""
+    one_line = " ".join(str(text).split())
+    return re.sub(r"([^\w\s])", r"\\\1", one_line, flags=re.ASCII)
+
+
+if __name__ == "__main__":
+    page(*sys.argv[1:])
