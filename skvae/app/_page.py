@@ -229,7 +229,7 @@ def kept(name, key, make):
 def plain(text):
     """Text as it is, on one line: file names come from anywhere, and Streamlit reads Markdown."""
     one_line = " ".join(str(text).split())
-    return re.sub(r"([^\w\s])", r"\\\1", one_line, flags=re.ASCII)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", one_line)
 
 
 if __name__ == "__main__":
