@@ -11,8 +11,11 @@ from skvae.plotting._common import ANOMALY_COLOR, NORMAL_COLOR
 
 _TRAINING_COLOR = "#9AA5B1"
 _BINS = 40
-_HEIGHT = 380
-_MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
+_LAYOUT = {
+    "height": 400,
+    "margin": {"l": 10, "r": 10, "t": 25, "b": 10},
+    "legend": {"orientation": "h", "yref": "container", "y": 0, "itemsizing": "constant"},
+}
 _PANELS_SIZE = (11, 2.9)  # inches
 # Points beyond this number are left out of the clouds that lie behind the samples.
 _MOST_POINTS = 1500
@@ -47,7 +50,7 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
     go = _plotly()
     axis = score_axis(calibration_scores, threshold)
     heights, edges = np.histogram(np.clip(calibration_scores, *axis), _BINS, axis)
-    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN, "bargap": 0.03})
+    figure = go.Figure(layout={**_LAYOUT, "bargap": 0.03})
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
         y=heights,
@@ -78,7 +81,6 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
     figure.add_vline(threshold, line={"dash": "dash"}, annotation_text=f"threshold {threshold:.4g}")
     figure.update_xaxes(title="anomaly score (higher = more anomalous)", range=_wider(axis))
     figure.update_yaxes(title="training scores", rangemode="tozero")
-    figure.update_layout(legend={"orientation": "h", "y": 1.12})
     return figure
 
 
@@ -87,7 +89,7 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
     go = _plotly()
     trace = go.Scatter3d if n_dimensions == 3 else go.Scatter
     size = 4 if n_dimensions == 3 else 9
-    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN})
+    figure = go.Figure(layout=_LAYOUT)
 
     def draw(points, **parameters):
         axes = dict(zip("xyz", points.T[:n_dimensions], strict=False))
@@ -112,20 +114,15 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
         text=_hover(judged, [chosen]),
         hovertemplate="%{text}<extra></extra>",
     )
-    titles = [f"PC {i + 1} ({share:.0%} of variance)" for i, share in enumerate(places.shares)]
-    axes = {f"{axis}axis": {"title": title} for axis, title in zip("xyz", titles, strict=False)}
-    if n_dimensions == 3:
-        figure.update_layout(scene=axes)
-    else:
-        figure.update_layout({name: axes[name] for name in ("xaxis", "yaxis")})
-    figure.update_layout(legend={"orientation": "h", "y": 1.12})
+    axes = {f"{axis}axis": {"title": f"PC {i + 1}"} for i, axis in enumerate("xyz"[:n_dimensions])}
+    figure.update_layout({"scene": axes} if n_dimensions == 3 else axes)
     return figure
 
 
 def column_bars(table):
     """Errors of the columns of a row, worst on top."""
     go = _plotly()
-    figure = go.Figure(layout={"height": _HEIGHT, "margin": _MARGIN})
+    figure = go.Figure(layout=_LAYOUT)
     figure.add_bar(
         x=table["error"],
         y=[escape(str(name)) for name in table["column"]],

@@ -40,7 +40,7 @@ def choose_model(folder):
     st.header("Model")
     paths = [] if folder is None else sorted(Path(folder).glob("*.safetensors"))
     names = {path.name: path for path in paths}
-    choice = st.selectbox("Model", [*names, _UPLOAD]) if names else _UPLOAD
+    choice = st.selectbox("Model", [*names, _UPLOAD], label_visibility="collapsed") if names else _UPLOAD
     if choice != _UPLOAD:
         path = names[choice]
         key = (str(path), path.stat().st_mtime_ns)
@@ -200,11 +200,13 @@ def show_latents(detector, judged, chosen, threshold):
     if places is None:
         st.info("A map of the latents needs at least 3 samples that differ: upload more.")
         return
-    most = len(places.shares)
-    n_dimensions = st.radio("Dimensions", [2, 3][: most - 1], horizontal=True)
-    st.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
-    of = "the training samples that the model keeps" if training is not None else "what is uploaded"
-    st.caption(f"Principal components of the latents of {of}.")
+    chart = st.empty()  # stands above the choice of its dimensions
+    choices = ["2-D", "3-D"][: len(places.shares) - 1]
+    n_dimensions = 3 if st.radio("View", choices, horizontal=True) == "3-D" else 2
+    chart.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
+    of = "training samples, which the model keeps" if training is not None else "what is uploaded"
+    shares = " + ".join(f"{share:.0%}" for share in places.shares[:n_dimensions])
+    st.caption(f"Principal components of the latents of {of}: {shares} of their variance.")
 
 
 def offer_download(detector, judged, threshold):
