@@ -17,7 +17,7 @@ _LAYOUT = {
     "legend": {"orientation": "h", "yref": "container", "y": 0, "itemsizing": "constant"},
 }
 _PANELS_SIZE = (11, 2.9)  # inches
-# Points beyond this number are left out of the clouds that lie behind the samples.
+# Of larger clouds of points only some are drawn.
 _MOST_POINTS = 1500
 
 
@@ -59,14 +59,14 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
         hovertemplate="%{y} scores around %{x:.4g}<extra></extra>",
     )
     below = -0.06 * heights.max()
-    for name, color, mask in _by_verdict(judged.scores, threshold):
+    for name, color, which in _by_verdict(judged, threshold):
         figure.add_scatter(
-            x=np.clip(judged.scores[mask], *axis),
-            y=np.full(mask.sum(), below),
+            x=np.clip(judged.scores[which], *axis),
+            y=np.full(len(which), below),
             mode="markers",
             marker={"color": color, "symbol": "line-ns-open", "size": 12},
             name=name,
-            text=_hover(judged, mask),
+            text=_hover(judged, which),
             hovertemplate="%{text}<extra></extra>",
         )
     figure.add_scatter(
@@ -78,7 +78,9 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
         text=_hover(judged, [chosen]),
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.add_vline(threshold, line={"dash": "dash"}, annotation_text=f"threshold {threshold:.4g}")
+    figure.add_vline(
+        threshold, line={"dash": "dash"}, annotation_text=f" threshold {threshold:.4g}"
+    )
     figure.update_xaxes(title="anomaly score (higher = more anomalous)", range=_wider(axis))
     figure.update_yaxes(title="training scores", rangemode="tozero")
     return figure
@@ -96,15 +98,14 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
         figure.add_trace(trace(mode="markers", **axes, **parameters))
 
     if places.training is not None:
-        step = -(-len(places.training) // _MOST_POINTS)
         marker = {"color": _TRAINING_COLOR, "size": size / 2, "opacity": 0.6}
-        draw(places.training[::step], marker=marker, name="training", hoverinfo="skip")
-    for name, color, mask in _by_verdict(judged.scores, threshold):
+        draw(_thinned(places.training), marker=marker, name="training", hoverinfo="skip")
+    for name, color, which in _by_verdict(judged, threshold):
         draw(
-            places.samples[mask],
+            places.samples[which],
             marker={"color": color, "size": size},
             name=name,
-            text=_hover(judged, mask),
+            text=_hover(judged, which),
             hovertemplate="%{text}<extra></extra>",
         )
     draw(
@@ -141,22 +142,35 @@ def _plotly():
     return require("plotly.graph_objects", extra="app", what="The app")
 
 
-def _by_verdict(scores, threshold):
-    is_anomaly = scores > threshold
-    return ("normal", NORMAL_COLOR, ~is_anomaly), ("anomaly", ANOMALY_COLOR, is_anomaly)
+def _by_verdict(judged, threshold):
+    """Name, colour and positions of the normal samples and of the anomalies; of many, some."""
+    is_anomaly = judged.scores > threshold
+    return [
+        (name, color, _thinned(np.flatnonzero(mask)))
+        for name, color, mask in (
+            ("normal", NORMAL_COLOR, ~is_anomaly),
+            ("anomaly", ANOMALY_COLOR, is_anomaly),
+        )
+    ]
+
+
+def _thinned(points):
+    """Every so many-th of the points, so that the page stays quick."""
+    return points[:: -(-len(points) // _MOST_POINTS) or 1]
 
 
 def _chosen_marker(score, threshold, size):
     color = ANOMALY_COLOR if score > threshold else NORMAL_COLOR
-    return {"color": color, "symbol": "diamond", "size": size, "line": {"width": 2, "color": "black"}}
+    line = {"width": 2, "color": "black"}
+    return {"color": color, "symbol": "diamond", "size": size, "line": line}
 
 
 def _hover(judged, which):
     """Names and scores; plotly reads tags, so what a name holds of them is escaped."""
-    pairs = zip(np.array(judged.names, dtype=object)[which], judged.scores[which], strict=True)
-    return [f"{escape(str(name))}: {score:.4g}" for name, score in pairs]
+    labels = judged.labels
+    return [f"{escape(labels[i])}: {judged.scores[i]:.4g}" for i in which]
 
 
 def _wider(axis):
     low, high = axis
-    return low - 0.02 * (high - low), high + 0.02 * (high - low)
+    return low - 0.03 * (high - low), high + 0.03 * (high - low)

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 
+from skvae.app._uploads import Samples
 from skvae.scores import Combined, Ensemble, Local, Neighbors, SmoothMax
 
 # Training scores above this quantile do not stretch the axis that scores are shown on.
@@ -14,31 +15,32 @@ _BULK = 0.99
 
 
 class Judged(NamedTuple):
-    """Samples with what does not depend on the threshold.
+    """What a detector makes of samples, whatever the threshold.
 
     Attributes
     ----------
-    names : list of str
-    X : ndarray of uint8 of shape (n, C, H, W), or DataFrame of n rows
+    samples : Samples
     scores : ndarray of float64 of shape (n,)
         Higher = more anomalous.
     latents : ndarray of float32 of shape (n, n_latents)
-    problems : list of (str, str)
-        Name of what could not be read or judged, and why.
     """
 
-    names: list
-    X: object
+    samples: Samples
     scores: np.ndarray
     latents: np.ndarray
-    problems: list
+
+    @property
+    def labels(self):
+        """What the samples are called on the page."""
+        kind, names = self.samples.kind, self.samples.names
+        return names if kind == "file" else [f"{kind} {name}" for name in names]
 
 
-def judge(detector, names, X, problems):
-    """Score and encode samples, such as `uploads` reads them."""
-    if not len(X):
-        return Judged([], X, np.empty(0), np.empty((0, detector.latent_dim_)), problems)
-    return Judged(names, X, detector.anomaly_score(X), detector.transform(X), problems)
+def judge(detector, samples):
+    """Score and encode samples."""
+    if not samples.names:
+        return Judged(samples, np.empty(0), np.empty((0, 1), np.float32))
+    return Judged(samples, detector.anomaly_score(samples.X), detector.transform(samples.X))
 
 
 def rarity(calibration_scores, scores):
@@ -47,21 +49,19 @@ def rarity(calibration_scores, scores):
     return 100 * np.searchsorted(ordered, scores, side="left") / len(ordered)
 
 
-def results_table(judged, calibration_scores, threshold):
-    """One row for each sample and for each file that could not be read, in a download's words."""
-    is_anomaly = judged.scores > threshold
+def results_table(judged, threshold):
+    """A line for each sample, and for each that could not be judged with the reason."""
+    samples = judged.samples
     table = pd.DataFrame(
         {
-            "name": judged.names,
-            "verdict": np.where(is_anomaly, "anomaly", "normal"),
-            "score": judged.scores,
+            samples.kind: samples.names,
+            "anomaly_score": judged.scores,
+            "is_anomaly": pd.array(judged.scores > threshold, dtype="boolean"),
             "threshold": threshold,
-            "percent_of_calibration_scores_below": rarity(calibration_scores, judged.scores),
-            "reason": "",
         }
     )
-    unread = pd.DataFrame(judged.problems, columns=["name", "reason"])
-    return pd.concat([table, unread.assign(verdict="not judged")], ignore_index=True)
+    left_out = pd.DataFrame(samples.problems, columns=[samples.kind, "reason"])
+    return pd.concat([table.assign(reason=""), left_out], ignore_index=True)
 
 
 def score_axis(calibration_scores, threshold):
@@ -88,7 +88,9 @@ def kept_latents(score):
         kept = (kept_latents(part) for part in score.scores)
         return next((latents for latents in kept if latents is not None), None)
     if isinstance(score, Local):
-        return score.nearest_.reference * as_array(score.latent_scale_) + as_array(score.latent_mean_)
+        return score.nearest_.reference * as_array(score.latent_scale_) + as_array(
+            score.latent_mean_
+        )
     if isinstance(score, Neighbors):
         scale = as_array(score.latent_scale_)
         return score.reference_[:, : len(scale)] * scale

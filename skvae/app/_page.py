@@ -24,12 +24,12 @@ def page(models=None):
             st.stop()
         threshold = choose_threshold(detector, model_key)
     judged = upload_samples(detector, model_key)
-    show_problems(judged.problems)
-    if judged.names:
+    show_problems(judged.samples)
+    if judged.samples.names:
         show_summary(judged, threshold)
         show_sample(detector, judged, choose_sample(judged), threshold)
-    if judged.names or judged.problems:
-        offer_download(detector, judged, threshold)
+    if judged.samples.names or judged.samples.problems:
+        offer_download(judged, threshold)
 
 
 # -- the side bar ------------------------------------------------------------------------------
@@ -40,7 +40,9 @@ def choose_model(folder):
     st.header("Model")
     paths = [] if folder is None else sorted(Path(folder).glob("*.safetensors"))
     names = {path.name: path for path in paths}
-    choice = st.selectbox("Model", [*names, _UPLOAD], label_visibility="collapsed") if names else _UPLOAD
+    choice = (
+        st.selectbox("Model", [*names, _UPLOAD], label_visibility="collapsed") if names else _UPLOAD
+    )
     if choice != _UPLOAD:
         path = names[choice]
         key = (str(path), path.stat().st_mtime_ns)
@@ -112,21 +114,21 @@ def upload_samples(detector, model_key):
         file = st.file_uploader("A table: CSV or Parquet", type=_uploads.TABLE_TYPES)
         files, read = [file] if file else [], _uploads.read_table
     else:
-        files = st.file_uploader(
-            "Images", type=_uploads.IMAGE_TYPES, accept_multiple_files=True
-        )
+        files = st.file_uploader("Images", type=_uploads.IMAGE_TYPES, accept_multiple_files=True)
         read = _uploads.read_images
     if not files:
         st.info("Now upload what the model shall judge. It stays on this machine.")
+        st.stop()
 
     def judge():
         with st.spinner("Reading and scoring"):
-            return _judge.judge(detector, *read(detector, files))
+            return _judge.judge(detector, read(detector, files))
 
     return kept("judged", (model_key, [file.file_id for file in files]), judge)
 
 
-def show_problems(problems):
+def show_problems(samples):
+    problems = samples.problems
     for name, reason in problems[:_SHOWN_PROBLEMS]:
         st.error(f"{plain(name)}: {plain(reason)}")
     if len(problems) > _SHOWN_PROBLEMS:
@@ -138,18 +140,19 @@ def show_problems(problems):
 
 def show_summary(judged, threshold):
     columns = st.columns(3)
-    columns[0].metric("Judged", f"{len(judged.names):,}")
+    columns[0].metric("Judged", f"{len(judged.scores):,}")
     columns[1].metric("Anomalies", f"{(judged.scores > threshold).sum():,}")
-    columns[2].metric("Not judged", f"{len(judged.problems):,}")
+    columns[2].metric("Not judged", f"{len(judged.samples.problems):,}")
 
 
 def choose_sample(judged):
     """Position of the sample to look at; the most anomalous one stands first."""
+    labels = judged.labels
     order = (-judged.scores).argsort(kind="stable").tolist()
     return st.selectbox(
         "Look at (the most anomalous first)",
         order,
-        format_func=lambda i: f"{judged.names[i]} (score {judged.scores[i]:.4g})",
+        format_func=lambda i: f"{labels[i]} (score {judged.scores[i]:.4g})",
     )
 
 
@@ -157,8 +160,8 @@ def show_sample(detector, judged, chosen, threshold):
     score = judged.scores[chosen]
     below = _judge.rarity(detector.calibration_scores_, score)
     text = (
-        f"{plain(judged.names[chosen])}: score {score:.4g}, threshold {threshold:.4g}. "
-        f"The score is higher than those of {below:.1f} % of the {scores_of(detector)}."
+        f"{plain(judged.labels[chosen])}: score {score:.4g}, threshold {threshold:.4g}. "
+        f"Of the {scores_of(detector)}, {below:.1f} % score lower."
     )
     if score > threshold:
         st.warning(f"**Anomaly.** {text}", icon=":material/warning:")
@@ -168,10 +171,10 @@ def show_sample(detector, judged, chosen, threshold):
         show_row(detector, judged, chosen)
     else:
         st.subheader("Where")
-        st.pyplot(_figures.image_panels(detector, judged.X[chosen]))
+        st.pyplot(_figures.image_panels(detector, judged.samples.X[chosen]))
     left, right = st.columns(2)
     with left:
-        st.subheader("Score")
+        st.subheader("Scores")
         st.plotly_chart(
             _figures.score_histogram(judged, chosen, detector.calibration_scores_, threshold)
         )
@@ -181,9 +184,9 @@ def show_sample(detector, judged, chosen, threshold):
 
 def show_row(detector, judged, chosen):
     st.subheader("Which columns")
-    row = judged.X.iloc[[chosen]]
+    row = judged.samples.X.iloc[[chosen]]
     table = _judge.column_errors(
-        judged.X.columns,
+        judged.samples.X.columns,
         row.to_numpy()[0],
         detector.reconstruct(row)[0],
         _judge.as_array(detector.error_map(row))[0],
@@ -209,12 +212,12 @@ def show_latents(detector, judged, chosen, threshold):
     st.caption(f"Principal components of the latents of {of}: {shares} of their variance.")
 
 
-def offer_download(detector, judged, threshold):
-    table = _judge.results_table(judged, detector.calibration_scores_, threshold)
+def offer_download(judged, threshold):
+    table = _judge.results_table(judged, threshold)
     st.subheader("All results")
     st.dataframe(table, hide_index=True)
     st.download_button(
-        "Download as CSV", table.to_csv(index=False).encode(), "results.csv", "text/csv"
+        "Download as CSV", table.to_csv(index=False).encode(), "predictions.csv", "text/csv"
     )
 
 

@@ -2,19 +2,39 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 import skvae
 from skvae._optional import require
-from skvae.datasets import load_image
+from skvae.datasets import load_image, load_table
 
 IMAGE_TYPES = ["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"]
 TABLE_TYPES = ["csv", "parquet"]
 # More is the business of a folder or a script than that of a page.
 MOST_IMAGES = 1000
-MOST_ROWS = 50_000
+MOST_ROWS = 10_000
+
+
+class Samples(NamedTuple):
+    """What was uploaded.
+
+    Attributes
+    ----------
+    kind : str
+        What the names are of: "file", "row", or the name of a table's index.
+    names : list of str
+    X : ndarray of uint8 of shape (n, C, H, W), or DataFrame of n rows
+    problems : list of (str, str)
+        Name of what cannot be judged, and why.
+    """
+
+    kind: str
+    names: list
+    X: object
+    problems: list
 
 
 def load_uploaded_model(content):
@@ -48,7 +68,7 @@ def preparation(detector):
 
 
 def read_images(detector, files):
-    """Names, images of shape (n, C, H, W), uint8, and the (name, reason) of unreadable files."""
+    """`Samples` of image files, prepared as those of the training were."""
     prepared = preparation(detector)
     names, images, problems = [], [], []
     for file in files[:MOST_IMAGES]:
@@ -57,20 +77,49 @@ def read_images(detector, files):
             names.append(file.name)
         except ValueError as error:
             problems.append((file.name, str(error)))
-    problems += [
-        (file.name, f"not read: the page takes {MOST_IMAGES:,} images at a time")
-        for file in files[MOST_IMAGES:]
-    ]
-    return names, np.array(images, dtype=np.uint8), problems
+    left = f"not read, since the page takes {MOST_IMAGES:,} images at a time: use skvae predict"
+    problems += [(file.name, left) for file in files[MOST_IMAGES:]]
+    return Samples("file", names, np.array(images, dtype=np.uint8), problems)
 
 
 def read_table(detector, files):
-    """Names, frame of the columns that a detector takes, and the (name, reason) of what is wrong."""
-    (file,) = files or [None]
-    if file is None:
-        return [], pd.DataFrame(), []
-    try:
-        rows = pd.read_csv(file) if file.name.lower().endswith(".csv") else pd.read_parquet(file)
-    except (OSError, ValueError) as error:
-        return [], pd.DataFrame(), [(file.name, str(error))]
-    return [f"row {i + 1}" for i in range(len(rows))], rows, []
+    """`Samples` of the rows of one file, with the columns that the detector takes."""
+    (file,) = files
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "table").with_suffix(Path(file.name).suffix.lower())
+        path.write_bytes(file.getbuffer())
+        try:
+            _check_rows(path)
+            table = load_table(path, columns=getattr(detector, "feature_names_in_", None))
+            _check_size(detector, table.data)
+        except (OSError, ValueError) as error:
+            reason = str(error).replace(str(path), "the table")
+            return Samples("row", [], pd.DataFrame(), [(file.name, reason)])
+    names = [str(name) for name in table.data.index]
+    problems = [(names[i], reason) for i, reason in table.gaps.items()]
+    is_whole = np.ones(len(names), dtype=bool)
+    is_whole[list(table.gaps)] = False
+    names = [name for name, whole in zip(names, is_whole, strict=True) if whole]
+    return Samples(str(table.data.index.name or "row"), names, table.data[is_whole], problems)
+
+
+def _check_rows(path):
+    """Refuse a Parquet file of too many rows unread: a small one may hold billions."""
+    if path.suffix == ".parquet":
+        parquet = require("pyarrow.parquet", extra="cli", what="Reading Parquet files")
+        _check_few(parquet.read_metadata(path).num_rows)
+
+
+def _check_size(detector, data):
+    _check_few(len(data))
+    if data.shape[1] != detector.n_features_in_:
+        raise ValueError(
+            f"it has {data.shape[1]} columns, and the model takes {detector.n_features_in_}."
+        )
+
+
+def _check_few(n_rows):
+    if n_rows > MOST_ROWS:
+        raise ValueError(
+            f"it has {n_rows:,} rows, and the page takes {MOST_ROWS:,}: use skvae predict."
+        )
