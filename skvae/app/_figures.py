@@ -16,6 +16,7 @@ _LAYOUT = {
     "margin": {"l": 10, "r": 10, "t": 25, "b": 10},
     "legend": {"orientation": "h", "yref": "container", "y": 0, "itemsizing": "constant"},
 }
+_CAMERA = {"eye": {"x": 1.6, "y": 1.6, "z": 0.9}}  # far enough to see the titles of the axes
 _PANELS_SIZE = (11, 2.9)  # inches
 # Of larger clouds of points only some are drawn.
 _MOST_POINTS = 1500
@@ -116,7 +117,7 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
         hovertemplate="%{text}<extra></extra>",
     )
     axes = {f"{axis}axis": {"title": f"PC {i + 1}"} for i, axis in enumerate("xyz"[:n_dimensions])}
-    figure.update_layout({"scene": axes} if n_dimensions == 3 else axes)
+    figure.update_layout({"scene": {**axes, "camera": _CAMERA}} if n_dimensions == 3 else axes)
     return figure
 
 

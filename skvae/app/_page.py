@@ -10,6 +10,17 @@ import skvae
 from skvae.app import _figures, _judge, _uploads
 
 _UPLOAD = "Upload a model"
+_INTRODUCTION = """
+A model that has learnt what is normal looks at images, or at the rows of a table, and says which
+are not.
+
+1. On the left, choose a **model**: a file that `skvae fit` or `skvae.save` wrote.
+2. Upload the **images**, or the **table**, that it shall judge.
+3. Look at each of them: how anomalous it is, where, and among which others.
+4. Move the **threshold**, and download the results.
+
+Files stay on this machine, and are forgotten when the page is closed.
+"""
 _SHOWN_PROBLEMS = 5
 _WORST_COLUMNS = 15
 
@@ -20,10 +31,13 @@ def page(models=None):
     st.title("Find anomalies")
     with st.sidebar:
         detector, model_key = choose_model(models)
-        if detector is None:
-            st.stop()
-        threshold = choose_threshold(detector, model_key)
+        threshold = None if detector is None else choose_threshold(detector, model_key)
+    if detector is None:
+        st.markdown(_INTRODUCTION)
+        return
     judged = upload_samples(detector, model_key)
+    if judged is None:
+        return
     show_problems(judged.samples)
     if judged.samples.names:
         show_summary(judged, threshold)
@@ -47,9 +61,8 @@ def choose_model(folder):
         path = names[choice]
         key = (str(path), path.stat().st_mtime_ns)
         return loaded(choice, key, lambda: skvae.load(path))
-    file = st.file_uploader("A model that skvae.save wrote", type=["safetensors"])
+    file = st.file_uploader("A .safetensors file", type=["safetensors"])
     if file is None:
-        st.info("Begin here: choose a model file (.safetensors).")
         return None, None
     return loaded(file.name, file.file_id, lambda: _uploads.load_uploaded_model(file.getvalue()))
 
@@ -109,7 +122,7 @@ def scores_of(detector):
 
 
 def upload_samples(detector, model_key):
-    """What is uploaded, scored and encoded once."""
+    """What is uploaded, scored and encoded once; None as long as nothing is."""
     if _uploads.image_shape(detector) is None:
         file = st.file_uploader("A table: CSV or Parquet", type=_uploads.TABLE_TYPES)
         files, read = [file] if file else [], _uploads.read_table
@@ -118,7 +131,7 @@ def upload_samples(detector, model_key):
         read = _uploads.read_images
     if not files:
         st.info("Now upload what the model shall judge. It stays on this machine.")
-        st.stop()
+        return None
 
     def judge():
         with st.spinner("Reading and scoring"):
@@ -205,7 +218,7 @@ def show_latents(detector, judged, chosen, threshold):
         return
     chart = st.empty()  # stands above the choice of its dimensions
     choices = ["2-D", "3-D"][: len(places.shares) - 1]
-    n_dimensions = 3 if st.radio("View", choices, horizontal=True) == "3-D" else 2
+    n_dimensions = 3 if st.radio("View", choices, horizontal=True, key="view") == "3-D" else 2
     chart.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
     of = "training samples, which the model keeps" if training is not None else "what is uploaded"
     shares = " + ".join(f"{share:.0%}" for share in places.shares[:n_dimensions])
