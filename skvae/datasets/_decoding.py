@@ -84,7 +84,7 @@ def decoded(file, size, color):
         if isinstance(file, (str, os.PathLike)):
             _check_is_file(file)
         with Image.open(file, formats=FORMATS) as image:
-            return _prepared(image, size, color)
+            return np.ascontiguousarray(_prepared(image, size, color))
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
@@ -118,22 +118,22 @@ def _prepared(image, size, color):
         what = f"{image.width:,} x {image.height:,} pixels are more than"
         raise BadImage(_too_large(what))
     with _one_large_image if n_pixels > LARGE_PIXELS else nullcontext():
-        height, width = size
         # A JPEG can be decoded at half, a quarter or an eighth of its size; no side gets smaller
         # than twice of what is wanted, so that the filter below still has something to average.
         image.draft(None, (2 * max(size), 2 * max(size)))
-        image.load()
-        image = _upright(image)
-        image = _in_color(_eight_bit(image), MODES[color], size)
-        if image.size != (width, height):
-            image = image.resize((width, height), image_filter(), reducing_gap=3.0)
-        pixels = np.asarray(image)
-    return pixels[None] if color == "grey" else np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+        pixels = np.asarray(
+            _resized(_in_color(_eight_bit(_upright(image)), MODES[color], size), size)
+        )
+        image.close()  # its memory is free before the next large one takes some
+    return pixels[None] if color == "grey" else np.moveaxis(pixels, 2, 0)
 
 
-def image_filter():
-    """The filter of all resizing: triangles as wide as a new pixel, so nothing is skipped."""
-    return require("PIL.Image", extra="images").Resampling.BILINEAR
+def _resized(image, size):
+    """The image with (height, width) pixels, each a weighted mean of those it covers."""
+    height, width = size
+    resampling = require("PIL.Image", extra="images").Resampling
+    # The filter is as wide as a new pixel, so that none of the old ones is skipped.
+    return image.resize((width, height), resampling.BILINEAR, reducing_gap=3.0)
 
 
 def _upright(image):
@@ -170,9 +170,7 @@ def _in_color(image, mode, size):
     if not image.has_transparency_data:
         return image.convert(mode)
     Image = require("PIL.Image", extra="images")
-    image = image.convert("RGBA")
     # Resized first, by pixels that count as much as they are opaque; and it takes less memory.
-    height, width = size
-    image = image.resize((width, height), image_filter(), reducing_gap=3.0)
+    image = _resized(image if image.mode == "RGBA" else image.convert("RGBA"), size)
     page = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(page, image).convert(mode)

@@ -85,9 +85,9 @@ class ImageFolder:
         return f"<ImageFolder {str(self.path)!r}: {self.shape}, uint8{skipped}>"
 
     def __getitem__(self, index):
-        if isinstance(index, (int, np.integer)):
-            return self[[index]][0]
         rows = self._rows(index)
+        if rows.ndim == 0:
+            return self[[rows]][0]
         if self._images is not None:
             return self._images[rows]
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
@@ -125,7 +125,7 @@ class ImageFolder:
         )
 
     def _rows(self, index):
-        return np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
+        return np.asarray(np.arange(len(self))[index])
 
     def _decode(self, rows):
         """Image, or `BadImage`, of each row, in order; a few are decoded ahead."""
