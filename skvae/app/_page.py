@@ -6,7 +6,6 @@ from pathlib import Path
 
 import streamlit as st
 
-import skvae
 from skvae.app import _figures, _judge, _uploads
 
 _UPLOAD = "Upload a model"
@@ -60,21 +59,21 @@ def choose_model(folder):
     if choice != _UPLOAD:
         path = names[choice]
         key = (str(path), path.stat().st_mtime_ns)
-        return loaded(choice, key, lambda: skvae.load(path))
+        return loaded(key, lambda: _uploads.load_model(path, choice))
     file = st.file_uploader("A .safetensors file", type=["safetensors"])
     if file is None:
         return None, None
-    return loaded(file.name, file.file_id, lambda: _uploads.load_uploaded_model(file.getvalue()))
+    return loaded(file.file_id, lambda: _uploads.load_uploaded_model(file))
 
 
-def loaded(name, key, load):
+def loaded(key, load):
     """Load a model, once, and describe it; or say why it cannot be used."""
     try:
         detector = kept("model", key, load)
         st.caption(description(detector))
         return detector, key
-    except (OSError, ValueError) as error:
-        st.error(f"{plain(name)} cannot be used: {plain(error)}")
+    except ValueError as error:
+        st.error(plain(error))
         return None, None
 
 

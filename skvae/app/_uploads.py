@@ -9,6 +9,7 @@ import pandas as pd
 
 import skvae
 from skvae._optional import require
+from skvae.base import BaseDetector
 from skvae.datasets import load_image, load_table
 
 IMAGE_TYPES = ["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"]
@@ -37,12 +38,23 @@ class Samples(NamedTuple):
     problems: list
 
 
-def load_uploaded_model(content):
-    """The detector in the bytes of a ``.safetensors`` file."""
+def load_model(path, name):
+    """The detector of a model file; errors call it ``name``."""
+    try:
+        detector = skvae.load(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(str(error).replace(str(path), name)) from error
+    if not isinstance(detector, BaseDetector):
+        raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
+    return detector
+
+
+def load_uploaded_model(file):
+    """The detector of an uploaded model file."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        path.write_bytes(content)
-        return skvae.load(path)
+        path = Path(folder, "model.safetensors")
+        path.write_bytes(file.getbuffer())
+        return load_model(path, file.name)
 
 
 def image_shape(detector):
