@@ -229,7 +229,7 @@ def offer_download(judged, threshold):
     st.subheader("All results")
     st.dataframe(table, hide_index=True)
     st.download_button(
-        "Download as CSV", table.to_csv(index=False).encode(), "predictions.csv", "text/csv"
+        "Download the results", table.to_csv(index=False).encode(), "predictions.csv", "text/csv"
     )
 
 
