@@ -15,7 +15,6 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
-from skvae.base import BaseDetector
 from skvae.classifiers import CNNClassifier
 
 
@@ -57,34 +56,22 @@ OPTIMIZERS = {
 }
 
 
-def state_of(part):
-    """Attributes of an object of `PARTS`."""
-    return dict(vars(part))
-
-
 def with_state(name, state):
-    """An object of `PARTS` by the name of its class and its attributes."""
-    made = _known(name)
-    _check_names(made, state)
-    if issubclass(made, BaseEstimator):
-        own = made._get_param_names()
-        part = made(**{key: state.pop(key) for key in own if key in state})
-        part._validate_params()
-    else:
-        part = made.__new__(made)
-    vars(part).update(state)
-    return part
-
-
-def _known(name):
+    """An object of a class of `PARTS` with these attributes; its ``__init__`` may not be called."""
     if name not in PARTS:
         raise ValueError(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
-    return PARTS[name]
-
-
-def _check_names(made, state):
-    """Refuse attributes that would stand in the way of what the class defines."""
-    for name in state:
-        own = inspect.getattr_static(made, name, None)
-        if not name.isidentifier() or name.startswith("__") or callable(own) or isinstance(own, property):
-            raise ValueError(f"its {made.__name__} has the attribute {name[:80]!r}, which no {made.__name__} has.")
+    made = PARTS[name]
+    for key in state:
+        own = inspect.getattr_static(made, key, None)
+        if not key.isidentifier() or callable(own) or isinstance(own, property):
+            raise ValueError(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
+    if not issubclass(made, BaseEstimator):
+        part = made.__new__(made)
+        vars(part).update(state)
+        return part
+    # Through the constructor, so that a parameter that is newer than the file has its default.
+    params = {key: state[key] for key in inspect.signature(made).parameters if key in state}
+    part = made(**params)
+    part._validate_params()
+    vars(part).update(state)
+    return part

@@ -1,27 +1,23 @@
-"""`save` and `load`: what of a detector goes into the file, and what is checked on the way back."""
+"""`save` and `load`: what of an estimator goes into the file, and how it is put together again."""
 
 import inspect
-import math
 from importlib.metadata import version
 
-import numpy as np
-import pandas as pd
-import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skvae.base._images import ImageLayout
 from skvae.base._input import resolve_device
-from skvae.persistence._classes import MODELS, SCALERS
+from skvae.classifiers import CNNClassifier
+from skvae.persistence._classes import MODELS
 from skvae.persistence._file import opened, write
+from skvae.persistence._network import network
+from skvae.persistence._state import check_state
 from skvae.persistence._tree import Decoder, Encoder, NotStorable
-from skvae.scores import Ensemble, Score
 from skvae.training import Autoencoder, restored_net
 
 PACKAGES = ("skvae", "numpy", "scikit-learn", "skorch", "torch")
 SECTIONS = {"class", "versions", "params", "built", "weights", "state"}
 # What a detector derives from its net, or is told by `load`.
 NOT_STATE = {"net_", "_built", "latent_dim_", "_n_features_out", "device", "device_"}
-MAX_LAYERS = 1000
 # What an error is cut to: files may name anything.
 MAX_WORDS = 600
 
@@ -39,7 +35,7 @@ def save(detector, path):
 
     Parameters
     ----------
-    detector : AEDetector, VAEDetector, ConvAEDetector or ConvVAEDetector
+    detector : AEDetector, VAEDetector, ConvAEDetector, ConvVAEDetector or CNNClassifier
     path : str or path-like
         By convention it ends in ``.safetensors``. An existing file is replaced once the new one is
         complete, and its folder is made if there is none.
@@ -88,7 +84,7 @@ def save(detector, path):
         for key, each in vars(detector).items()
         if key not in params and key not in NOT_STATE
     }
-    encoder = Encoder(module.unstack())
+    encoder = Encoder(_members(module))
     try:
         model = {
             "class": name,
@@ -126,7 +122,7 @@ def load(path, device="cpu"):
 
     Returns
     -------
-    detector : AEDetector, VAEDetector, ConvAEDetector or ConvVAEDetector
+    detector : AEDetector, VAEDetector, ConvAEDetector, ConvVAEDetector or CNNClassifier
         Its scores have the bits that they had when it was saved, on the same machine and versions
         of the libraries. It can be given another threshold, trained again, pickled and saved.
 
@@ -174,106 +170,32 @@ def _restored(stored, device, device_):
     params = decoder.attributes(model["params"])
     unknown = sorted(set(params) - set(inspect.signature(MODELS[name]).parameters))
     _require(not unknown, f"its parameters {unknown} are unknown to this version's {name}")
-    detector = MODELS[name](**{**params, "device": device})
-    detector._validate_params()
+    estimator = MODELS[name](**{**params, "device": device})
+    estimator._validate_params()
 
     built = decoder.attributes(model["built"])
     if "scaler" in built and model["built"]["scaler"] == model["params"].get("scaler"):
-        built["scaler"] = detector.scaler  # which a warm start wants to be the same object
-    module = _network(detector, built, decoder.attributes(model["weights"]), stored.n_bytes)
-    decoder.members = module.unstack()
+        built["scaler"] = estimator.scaler  # which a warm start wants to be the same object
+    module = network(estimator, built, decoder.attributes(model["weights"]), stored.n_bytes)
+    decoder.members = _members(module)
     state = decoder.attributes(model["state"])
     _require(decoder.used == stored.names, "it holds arrays that nothing refers to")
     for key in state:
-        own = hasattr(type(detector), key) or key in vars(detector) or key in NOT_STATE
-        _require(key.isidentifier() and not own, f"it has no attribute {key[:80]!r}")
-    vars(detector).update(state, device_=device_)
-    settings = {key: getattr(detector, key) for key in ("optimizer", "lr", "batch_size")}
-    detector._take_net(restored_net(module, device=device_, **settings), built)
-    _check_state(detector)
-    return detector
-
-
-def _network(detector, built, weights, n_bytes):
-    """The autoencoder that ``built`` describes, with these weights.
-
-    It is built without memory first, so that sizes are compared with the weights that there are.
-    """
-    shape = built.get("image_shape", built["n_features"])
-    sizes = shape if isinstance(shape, tuple) else (shape,)
-    _require(
-        len(sizes) in (1, 3) and all(type(size) is int and size > 0 for size in sizes),
-        f"its network takes rows of shape {shape!r:.80}",
-    )
-    params = {key: each for key, each in built.items() if key not in ("n_features", "image_shape")}
-    template = type(detector)().set_params(**params)
-    template._validate_params()
-    template._check_network_parameters()
-    template.n_features_in_ = built["n_features"]
-    _require(set(built) == set(template._architecture(shape)), "its network lacks parameters")
-    n_layers = sum(np.size(params.get(key, ())) for key in ("hidden_layer_sizes", "channels"))
-    _require(n_layers <= MAX_LAYERS, f"its network has {n_layers} layers")
-    with torch.device("meta"):
-        one = template._new_autoencoder(shape, None)
-        n_numbers = params["n_estimators"] * sum(each.numel() for each in one.parameters())
-        _require(
-            4 * n_numbers <= n_bytes,
-            f"its networks have {n_numbers} parameters, more than a file of {n_bytes} bytes holds",
-        )
-        more = (template._new_autoencoder(shape, None) for _ in range(params["n_estimators"] - 1))
-        module = Autoencoder.stack([one, *more])
-    expected = module.state_dict()
-    _require(set(weights) == set(expected), "its weights are not those of its network")
-    for key, each in expected.items():
-        own = weights[key]
-        _require(
-            torch.is_tensor(own) and own.shape == each.shape and own.dtype == each.dtype,
-            f"its network needs {key} of shape {tuple(each.shape)}",
-        )
-    module.load_state_dict(weights, assign=True)
-    return module
-
-
-def _check_state(detector):
-    """Check what the methods of a detector take for granted of what it has fitted."""
-    state, n_features = vars(detector), detector._built["n_features"]
-    _require(state.get("n_features_in_") == n_features, f"it was fitted on {n_features} features")
-    if "feature_names_in_" in state:
-        names = state["feature_names_in_"]
-        alike = isinstance(names, np.ndarray) and names.shape == (n_features,)
-        _require(alike and all(isinstance(name, str) for name in names), "its names of features")
-    if "scaler" in detector.get_params(deep=False):
-        scaler = state.get("scaler_", False)
-        _require(scaler is None or type(scaler) in SCALERS.values(), "its scaler")
-        _require(scaler is None or scaler.n_features_in_ == n_features, "its scaler")
+        taken = hasattr(type(estimator), key) or key in vars(estimator) or key in NOT_STATE
+        _require(key.isidentifier() and not taken, f"it has no attribute {key[:80]!r}")
+    vars(estimator).update(state, device_=device_, _built=built)
+    if isinstance(estimator, CNNClassifier):
+        estimator.net_ = estimator._make_net(module, n_steps=0).initialize()
     else:
-        _check_layout(state.get("_layout"), detector._built)
-    score = state.get("score_")
-    _require(isinstance(score, Ensemble) and isinstance(score.scores, list), "its score")
-    alike = all(isinstance(each, Score) for each in score.scores)
-    _require(alike and len(score.scores) == detector._built["n_estimators"], "its score")
-    offset, thresholder = state.get("offset_"), state.get("thresholder_")
-    _require(type(offset) is float and thresholder.threshold_ == -offset, "its threshold")
-    scores = state.get("calibration_scores_")
-    alike = isinstance(scores, np.ndarray) and scores.dtype == np.float64 and scores.ndim == 1
-    _require(alike and "_calibration_y" in state, "its calibration scores")
-    _require(isinstance(state.get("calibration_is_held_out_"), bool), "calibration_is_held_out_")
-    _require(isinstance(state.get("history_"), pd.DataFrame), "its history")
-    _require(type(state.get("n_steps_")) is int, "its number of steps")
+        settings = {key: getattr(estimator, key) for key in ("optimizer", "lr", "batch_size")}
+        estimator._take_net(restored_net(module, device=device_, **settings), built)
+    check_state(estimator)
+    return estimator
 
 
-def _check_layout(layout, built):
-    shape, n_features = built["image_shape"], built["n_features"]
-    alike = isinstance(layout, ImageLayout) and layout.axes in ("HW", "CHW", "HWC")
-    _require(alike and layout.shape == shape, "its layout of images")
-    _require(isinstance(layout.is_flat, bool) and isinstance(layout.is_uint8, bool), "its layout")
-    if layout.low is None:
-        _require(n_features == math.prod(shape), f"its images have {n_features} values")
-        return
-    _require(n_features <= math.prod(shape), f"its rows have {n_features} values")
-    for values in (layout.low, layout.span):
-        alike = isinstance(values, np.ndarray) and values.dtype == np.float64
-        _require(alike and values.shape == (n_features,), "the range of its columns")
+def _members(module):
+    """The autoencoders that scores may refer to."""
+    return module.unstack() if isinstance(module, Autoencoder) else []
 
 
 def _require(condition, words):

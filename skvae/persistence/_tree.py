@@ -13,7 +13,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from skvae.base._images import ImageLayout
-from skvae.persistence._classes import OPTIMIZERS, PARTS, state_of, with_state
+from skvae.persistence._classes import OPTIMIZERS, PARTS, with_state
 from skvae.persistence._file import INT64
 from skvae.training import Autoencoder
 
@@ -66,7 +66,7 @@ class Encoder:
         if isinstance(value, type) and OPTIMIZERS.get(value.__name__) is value:
             return {"optimizer": value.__name__}
         if PARTS.get(type(value).__name__) is type(value):
-            return {"part": [type(value).__name__, self._attributes(state_of(value), path)]}
+            return {"part": [type(value).__name__, self._attributes(vars(value), path)]}
         raise NotStorable(path, value)
 
     def _float(self, value, path):
@@ -174,7 +174,8 @@ class Decoder:
     ----------
     stored : StoredModel
     device : torch.device
-        Where tensors go; arrays stay with the CPU.
+        Where tensors go. Those of float64 stay with the CPU as arrays do: networks compute in
+        float32, and what scores compute in float64 they compute there.
 
     Attributes
     ----------
@@ -219,9 +220,12 @@ class Decoder:
         return self._once("array", content, lambda array: array.copy())
 
     def _tensor(self, content):
-        return self._once(
-            "tensor", content, lambda array: torch.as_tensor(array).clone().to(self.device)
-        )
+        return self._once("tensor", content, self._on_device)
+
+    def _on_device(self, array):
+        # A copy, because how products round may depend on where in memory a tensor begins.
+        tensor = torch.as_tensor(array).clone()
+        return tensor if tensor.dtype == torch.float64 else tensor.to(self.device)
 
     def _once(self, kind, content, make):
         """What was held twice is made once."""

@@ -44,7 +44,7 @@ class Judged(NamedTuple):
         return self.table["anomaly_score"].to_numpy()[self.is_judged]
 
 
-def judge(detector, X, groups=None, gaps=None, verbose=0):
+def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     """Score X in parts and decide.
 
     Parameters
@@ -56,10 +56,14 @@ def judge(detector, X, groups=None, gaps=None, verbose=0):
     gaps : dict of int to str, default=None
         Positions of rows of a table that cannot be judged, and why. None looks for rows with
         values that are not finite.
+    names : sequence of str, default=None
+        Of the images or rows of an array.
     verbose : int
         1 shows a progress bar.
     """
-    key, names = _names(X)
+    key, names = _names(X) if names is None else ("name", list(names))
+    if len(names) != len(X):
+        raise ValueError(f"There are {len(names)} names for {len(X)} rows or images.")
     lines = pd.DataFrame({key: names})
     if groups is not None:
         lines["group"] = np.asarray(groups).astype(str)
@@ -117,6 +121,8 @@ def _gaps(X):
 
 def _scores(detector, X, positions, verbose):
     scores = np.full(len(X), np.nan)
+    if isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_"):
+        X = X.to_numpy()  # by position: scikit-learn would warn of names
     at_once = ROWS_AT_ONCE if X.ndim == 2 else IMAGES_AT_ONCE
     with tqdm(total=len(positions), desc="score", disable=not verbose) as bar:
         for start in range(0, len(positions), at_once):

@@ -22,8 +22,8 @@ class Closeup(NamedTuple):
         PNG.
     thumbnails : (bytes, bytes) or None
         PNG of an image and of its error map.
-    features : list of (name, value, expected, share) or None
-        Of a row, those that add most to its score.
+    features : list of dict or None
+        Of a row, those that add most to its score, as `features_of` describes them.
     """
 
     name: object
@@ -34,10 +34,9 @@ class Closeup(NamedTuple):
     features: list | None = None
 
 
-def page(detector, judged, found, closeups, histogram):
-    """The page, as text; ``found`` is the summary."""
-    of_images = any(each.thumbnails for each in closeups) or judged.key in ("file", "image")
-    one, many = ("image", "images") if of_images else ("row", "rows")
+def page(detector, judged, found, closeups, histogram, many):
+    """The page, as text; ``found`` is the summary, ``many`` "images" or "rows"."""
+    one = many[:-1]
     parts = [
         _head(found, many),
         _counts(found, one, many),
@@ -46,7 +45,7 @@ def page(detector, judged, found, closeups, histogram):
         _most_anomalous(detector, judged.key, closeups, many),
         _closer_look(detector, closeups, one),
         _not_judged(judged, found, many),
-        _how_to_read(of_images, many),
+        _how_to_read(many),
         _model(detector, found),
     ]
     # Nothing is fetched and nothing is run, whatever a name may hold.
@@ -122,8 +121,8 @@ def _counts(found, one, many):
         f'<div class="tiles">{shown}</div>\n'
         f"<p>{share:.1%} of these {many} are flagged: their anomaly score is above the threshold "
         f"of {_number(found['threshold'])}. Of the {many} that the threshold was set by, "
-        f"{expected:.1%} are above it, so about as many would be flagged here if nothing were "
-        "unusual.</p>"
+        f"{expected:.1%} are above it: about so many would be flagged, or a few more, if these "
+        'were just like those. <a href="#how">How to read this page</a></p>'
     )
 
 
@@ -216,7 +215,7 @@ def _thumbnails(closeup):
 
 
 def _features_in_words(features):
-    return ", ".join(f"{text(name)} ({share:.0%})" for name, _, _, share in features[:3])
+    return ", ".join(f"{text(each['feature'])} ({each['share']:.0%})" for each in features[:3])
 
 
 def _closer_look(detector, closeups, one):
@@ -244,16 +243,16 @@ def _closer_look(detector, closeups, one):
 
 def _features(features):
     columns = [("Feature", ""), ("Value", "number"), ("Expected", "number")]
-    columns += [("Share of the score", "number"), ("", "bar")]
+    columns += [("Share", "number"), ("", "bar")]
     rows = [
         [
-            text(name),
-            _number(value),
-            _number(expected),
-            f"{share:.1%}",
-            f'<div style="width:{100 * share:.1f}%"></div>',
+            text(each["feature"]),
+            _number(each["value"]),
+            _number(each["expected"]),
+            f"{each['share']:.1%}",
+            f'<div style="width:{100 * each["share"]:.1f}%"></div>',
         ]
-        for name, value, expected, share in features
+        for each in features
     ]
     return _table(columns, rows)
 
@@ -274,7 +273,7 @@ def _not_judged(judged, found, many):
     )
 
 
-def _how_to_read(of_images, many):
+def _how_to_read(many):
     parts = [
         f"The model has learnt what the {many} of its training look like, and can only make "
         f"{many} like those. The <b>anomaly score</b> says how far each one here is from that; "
@@ -284,7 +283,7 @@ def _how_to_read(of_images, many):
         "weak sign, one far beyond all scores of the training a strong one. A flag says "
         "<i>unusual</i>, not <i>wrong</i>: somebody who knows the data should look at it.",
     ]
-    if of_images:
+    if many == "images":
         parts.append(
             "In a closer look, the <b>original</b> stands beside its <b>reconstruction</b>, what "
             "the model makes of it. Their <b>difference</b> is red where the original is brighter "
@@ -303,7 +302,7 @@ def _how_to_read(of_images, many):
         "<code>summary.json</code>, and these pictures in the folder <code>pictures</code>."
     )
     items = "".join(f"<li>{part}</li>" for part in parts)
-    return f'<h2>How to read this</h2>\n<div class="note"><ul>{items}</ul></div>'
+    return f'<h2 id="how">How to read this</h2>\n<div class="note"><ul>{items}</ul></div>'
 
 
 def _model(detector, found):

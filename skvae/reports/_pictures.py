@@ -1,6 +1,7 @@
 """Pictures of single rows and images, and of all scores."""
 
 import io
+import warnings
 
 import numpy as np
 
@@ -25,7 +26,10 @@ def new_figure(inches):
 def as_png(figure):
     """The bytes of a PNG file of a figure."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the tables have it right.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
     return buffer.getvalue()
 
 
@@ -79,8 +83,8 @@ def row_picture(detector, name, errors, feature_names):
     return as_png(figure)
 
 
-def histogram(detector, scores, is_anomaly=None):
-    """PNG: the scores of the training above those of what was judged, on one axis."""
+def histogram(detector, scores, many, is_anomaly=None):
+    """PNG: the scores of the training above those of the ``many`` judged, on one axis."""
     figure = new_figure(_HISTOGRAM_INCHES)
     training = detector.calibration_scores_
     axes = figure.subplots(2, sharex=True)
@@ -95,6 +99,10 @@ def histogram(detector, scores, is_anomaly=None):
         scores=scores, is_anomaly=is_anomaly, threshold=threshold, name="Scores of this input"
     ).plot(axes[1], x_scale=scale)
     axes[0].set_xlabel("")
+    for ax in axes:
+        ax.set_ylabel(many)
+        for label in ax.get_legend().get_texts():
+            label.set_text(label.get_text().replace("all rows", f"all {many}"))
     return as_png(figure)
 
 

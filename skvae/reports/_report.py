@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from skvae._files import replacing_folder
 from skvae._optional import require
 from skvae.metrics import anomaly_labels
+from skvae.reports._explained import feature_names, features_of, holds_images
 from skvae.reports._judged import judge, rows_at
 from skvae.reports._page import Closeup, page
 from skvae.reports._pictures import MOST_FEATURES, histogram, image_pictures, row_picture
@@ -28,6 +29,7 @@ def write_report(
     y=None,
     groups=None,
     gaps=None,
+    names=None,
     top_k=12,
     source=None,
     model=None,
@@ -64,6 +66,8 @@ def write_report(
     gaps : dict of int to str, default=None
         Positions of the rows of a table that cannot be judged, and why, as `load_table` finds them.
         None looks for values that are not finite.
+    names : sequence of str, default=None
+        Names of the images or rows of an array. None numbers them from 0.
     top_k : int, default=12
         Number of pictures: of those with the highest scores, whether they are anomalies or not.
     source, model : str, default=None
@@ -109,7 +113,7 @@ def write_report(
     is_anomaly = None if y is None else anomaly_labels(y)
     if is_anomaly is not None and len(is_anomaly) != len(X):
         raise ValueError(f"y has {len(is_anomaly)} labels for {len(X)} rows of X.")
-    judged = judge(detector, X, groups, gaps, verbose)
+    judged = judge(detector, X, groups, gaps, names, verbose)
     known = None if is_anomaly is None else is_anomaly[judged.positions[judged.is_judged]]
     top = judged.most_anomalous[: max(top_k, 0)]
     with replacing_folder(out) as folder:
@@ -121,8 +125,9 @@ def write_report(
             {judged.key: str(each.name), "anomaly_score": each.score, "picture": each.file}
             for each in closeups
         ]
-        drawn = histogram(detector, judged.scores, known) if len(judged.scores) else None
-        html = page(detector, judged, found, closeups, drawn)
+        many = "images" if holds_images(detector, X) else "rows"
+        drawn = histogram(detector, judged.scores, many, known) if len(judged.scores) else None
+        html = page(detector, judged, found, closeups, drawn, many)
         (folder / "report.html").write_text(html, encoding="utf-8")
         found["seconds"] = round(time.perf_counter() - start, 2)
         text = json.dumps(found, indent=1, allow_nan=False)
@@ -225,8 +230,7 @@ def _closeups(detector, X, judged, top, folder):
     scores = judged.table["anomaly_score"].to_numpy()[top]
     rows = rows_at(X, judged.positions[top])
     files = [f"pictures/{_file_name(i, name)}" for i, name in enumerate(names, start=1)]
-    holds_images = X.ndim > 2 or getattr(detector, "image_shape", None) is not None
-    parts = (_of_images if holds_images else _of_rows)(detector, rows, names)
+    parts = (_of_images if holds_images(detector, X) else _of_rows)(detector, rows, names)
     closeups = []
     for name, score, file, (picture, shown) in zip(names, scores, files, parts, strict=True):
         (folder / Path(file).name).write_bytes(picture)
@@ -241,17 +245,10 @@ def _of_images(detector, images, names):
 
 
 def _of_rows(detector, rows, names):
-    values = np.asarray(rows, dtype=np.float64)
-    columns = list(getattr(rows, "columns", [f"x{i}" for i in range(values.shape[1])]))
-    errors, expected = np.asarray(detector.error_map(rows)), np.asarray(detector.reconstruct(rows))
-    for i, name in enumerate(names):
-        largest = np.argsort(-errors[i], kind="stable")[:MOST_FEATURES]
-        total = np.maximum(errors[i], 0).sum() or 1.0
-        features = [
-            (str(columns[j]), values[i, j], float(expected[i, j]), max(errors[i, j], 0) / total)
-            for j in largest
-        ]
-        yield row_picture(detector, name, errors[i], columns), {"features": features}
+    errors = np.asarray(detector.error_map(rows))
+    for i, (name, features) in enumerate(zip(names, features_of(detector, rows), strict=True)):
+        picture = row_picture(detector, name, errors[i], feature_names(rows))
+        yield picture, {"features": features[:MOST_FEATURES]}
 
 
 def _file_name(rank, name):

@@ -1,0 +1,5 @@
+"""``python -m skvae.cli`` is ``skvae``."""
+
+from skvae.cli import main
+
+main()
