@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import skvae
 from skvae.app import _figures, _judge, _page, _uploads, run_app
+from skvae.reports._explained import features_of
 
 COLUMNS = ["pressure", "flow", "<b>rpm</b>"]
 
@@ -130,12 +131,6 @@ def test_latent_map_of_too_few_is_none():
     assert _judge.latent_map(np.arange(5.0)[:, None]) is None
     assert _judge.latent_map(np.eye(3)).samples.shape == (3, 2)
     assert _judge.latent_map(np.eye(5)[:1], np.eye(5)).samples.shape == (1, 3)
-
-
-def test_column_errors_stand_worst_first():
-    table = _judge.column_errors(["a", "b"], [1.0, 2.0], [0.0, 0.0], [0.1, 0.9])
-    assert table["column"].tolist() == ["b", "a"]
-    assert table.iloc[0].tolist() == ["b", 2.0, 0.0, 0.9]
 
 
 # -- uploads -----------------------------------------------------------------------------------
@@ -291,10 +286,13 @@ def test_latents_stand_among_those_of_the_training(n_dimensions):
     assert [trace.name for trace in alone.data] == ["normal", "anomaly", "this sample"]
 
 
-def test_column_bars_escape_names():
-    table = _judge.column_errors(COLUMNS, [1, 2, 3], [1, 1, 1], [0.0, 0.5, 0.7])
-    (bars,) = _figures.column_bars(table).data
-    assert list(bars.y) == ["&lt;b&gt;rpm&lt;/b&gt;", "flow", "pressure"]
+def test_feature_bars_escape_names(row_detector, rows):
+    odd = rows.head(1).assign(flow=30)
+    (features,) = features_of(row_detector, odd)
+    (bars,) = _figures.feature_bars(features).data
+    assert bars.y[0] == "flow" and set(bars.y[1:]) == {"pressure", "&lt;b&gt;rpm&lt;/b&gt;"}
+    np.testing.assert_allclose(np.sort(bars.x), np.sort(row_detector.error_map(odd)[0]))
+    assert bars.customdata[0][0] == 30
 
 
 def test_panels_have_the_scale_of_the_training(image_detector, images):
@@ -425,7 +423,7 @@ def test_a_table_is_judged_and_another_model_asks_anew(models, rows, digits):
     assert not app.exception and not app.metric  # the images are none of this model's business
     upload(app, [("odd.csv", odd.to_csv(index=False).encode())])
     assert verdict(app).startswith("**Anomaly.** row 7: score")
-    assert app.dataframe[0].value["column"].iloc[0] == "flow"
+    assert app.dataframe[0].value["feature"].iloc[0] == "flow"
     assert len(app.radio) == 1  # 12 rows have a map, though the model keeps no latents
     upload(app, [("one.csv", odd.head(1).to_csv(index=False).encode())])
     assert not app.radio

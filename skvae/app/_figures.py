@@ -3,6 +3,7 @@
 from html import escape
 
 import numpy as np
+import pandas as pd
 
 from skvae._optional import require
 from skvae.app._judge import score_axis
@@ -121,20 +122,20 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
     return figure
 
 
-def column_bars(table):
-    """Errors of the columns of a row, worst on top."""
+def feature_bars(features):
+    """What the features of a row add to its score, worst on top, as `features_of` tells it."""
     go = _plotly()
+    table = pd.DataFrame(features)
     figure = go.Figure(layout=_LAYOUT)
     figure.add_bar(
-        x=table["error"],
-        y=[escape(str(name)) for name in table["column"]],
+        x=table["contribution"],
+        y=[escape(name) for name in table["feature"]],
         orientation="h",
         marker_color=ANOMALY_COLOR,
-        customdata=table[["value", "reconstruction"]],
-        hovertemplate="value %{customdata[0]:.4g}, reconstruction %{customdata[1]:.4g}, "
-        "error %{x:.4g}<extra></extra>",
+        customdata=table[["value", "expected"]],
+        hovertemplate="value %{customdata[0]:.4g}, expected %{customdata[1]:.4g}<extra></extra>",
     )
-    figure.update_xaxes(title="share in the anomaly score")
+    figure.update_xaxes(title="contribution to the anomaly score")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
 

@@ -128,11 +128,3 @@ def latent_map(latents, training=None):
     pca = PCA(n_components, svd_solver="full").fit(fitted_on)
     mapped = None if training is None else pca.transform(training)
     return LatentMap(pca.transform(latents), mapped, pca.explained_variance_ratio_)
-
-
-def column_errors(columns, row, reconstruction, errors):
-    """Value, reconstruction and error of each column of one row of a table, worst first."""
-    table = pd.DataFrame(
-        {"column": columns, "value": row, "reconstruction": reconstruction, "error": errors}
-    )
-    return table.sort_values("error", ascending=False, kind="stable", ignore_index=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from skvae.app import _figures, _judge, _uploads
+from skvae.reports._explained import features_of
 
 _UPLOAD = "Upload a model"
 _INTRODUCTION = """
@@ -20,8 +21,12 @@ are not.
 
 Files stay on this machine, and are forgotten when the page is closed.
 """
+_UNKNOWN_PREPARATION = (
+    "The model was trained on arrays and does not know how they were made from files: here images "
+    "are resized and brought to its colours, and nothing else is done to them."
+)
 _SHOWN_PROBLEMS = 5
-_WORST_COLUMNS = 15
+_WORST_FEATURES = 15
 
 
 def page(models=None):
@@ -128,6 +133,8 @@ def upload_samples(detector, model_key):
     else:
         files = st.file_uploader("Images", type=_uploads.IMAGE_TYPES, accept_multiple_files=True)
         read = _uploads.read_images
+        if detector.image_preparation_ is None:
+            st.caption(_UNKNOWN_PREPARATION)
     if not files:
         st.info("Now upload what the model shall judge. It stays on this machine.")
         return None
@@ -196,16 +203,10 @@ def show_sample(detector, judged, chosen, threshold):
 
 def show_row(detector, judged, chosen):
     st.subheader("Which columns")
-    row = judged.samples.X.iloc[[chosen]]
-    table = _judge.column_errors(
-        judged.samples.X.columns,
-        row.to_numpy()[0],
-        detector.reconstruct(row)[0],
-        _judge.as_array(detector.error_map(row))[0],
-    )
+    (features,) = features_of(detector, judged.samples.X.iloc[[chosen]])
     left, right = st.columns(2)
-    left.plotly_chart(_figures.column_bars(table.head(_WORST_COLUMNS)))
-    right.dataframe(table, hide_index=True)
+    left.plotly_chart(_figures.feature_bars(features[:_WORST_FEATURES]))
+    right.dataframe(features, hide_index=True)
 
 
 def show_latents(detector, judged, chosen, threshold):
