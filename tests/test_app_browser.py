@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="a browser: pip install playwright")
+pytest.importorskip("playwright", reason="a browser is driven: pip install playwright")
 pytest.importorskip("streamlit", reason="the app: pip install skvae[app]")
 from PIL import Image
+from playwright import sync_api
 
 import skvae
 
@@ -40,31 +41,27 @@ def free_port():
         return s.getsockname()[1]
 
 
-@contextmanager
-def served(*arguments):
-    """Address of ``skvae app``, which ends with the block."""
+@pytest.fixture(scope="module")
+def address():
+    """Where ``skvae app`` answers; its process ends with the tests."""
     port = free_port()
-    options = ["--port", str(port), "--no-browser", *arguments]
+    options = ["--port", str(port), "--no-browser"]
     server = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from skvae.app import run_app; import sys; run_app(port=int(sys.argv[2]),open_browser=False)",
-            *options,
-        ],
+        [sys.executable, "-m", "skvae.cli", "app", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        address = f"http://localhost:{port}"
-        wait_for(server, f"{address}/_stcore/health")
-        yield address
+        wait_for(server, f"http://localhost:{port}/_stcore/health")
+        yield f"http://localhost:{port}"
     finally:
         server.terminate()
-        output = server.communicate(timeout=30)[0]
-        print(output)
+        try:
+            output = server.communicate(timeout=SECONDS)[0]
+        finally:
+            server.kill()
     assert "Traceback" not in output
 
 
@@ -111,7 +108,7 @@ def png(image):
     return file.getvalue()
 
 
-def test_a_model_and_images_give_a_verdict(tmp_path):
+def test_a_model_and_images_give_a_verdict(address, tmp_path):
     images = (load_digits().images * 15.9).astype(np.uint8)
     detector = skvae.ConvVAEDetector(max_steps=60, random_state=0).fit(images[:300])
     skvae.save(detector, tmp_path / "digits.safetensors")
@@ -119,7 +116,7 @@ def test_a_model_and_images_give_a_verdict(tmp_path):
     scores = detector.anomaly_score(np.stack([images[300], noise]))
     assert scores[0] < detector.threshold_ < scores[1]
 
-    with served() as address, opened(address) as (page, asked):
+    with opened(address) as (page, asked):
         page.get_by_text("choose a model").wait_for()
         content = (tmp_path / "digits.safetensors").read_bytes()
         upload(page, "stSidebar", ("digits.safetensors", content))
@@ -155,15 +152,14 @@ def test_a_model_and_images_give_a_verdict(tmp_path):
     assert hosts == {address.split("/")[2]}
 
 
-def test_the_server_is_this_machines_alone():
-    with served() as address:
-        port = int(address.rpartition(":")[2])
-        # Whoever listens at every address of a machine answers at this one as well.
-        with pytest.raises(OSError):
-            socket.create_connection(("127.0.0.2", port), timeout=5).close()
-        assert shakes_hands(port, f"localhost:{port}").startswith("HTTP/1.1 101")
-        # A page elsewhere, under a name that leads here.
-        assert shakes_hands(port, f"elsewhere.example:{port}").startswith("HTTP/1.1 403")
+def test_the_server_is_this_machines_alone(address):
+    port = int(address.rpartition(":")[2])
+    # Whoever listens at every address of a machine answers at this one as well.
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", port), timeout=5).close()
+    assert shakes_hands(port, f"localhost:{port}").startswith("HTTP/1.1 101")
+    # A page elsewhere, under a name that leads here.
+    assert shakes_hands(port, f"elsewhere.example:{port}").startswith("HTTP/1.1 403")
 
 
 def shakes_hands(port, host):

@@ -4,10 +4,11 @@ import re
 import sys
 from pathlib import Path
 
-import streamlit as st
-
+from skvae._optional import require
 from skvae.app import _figures, _judge, _uploads
 from skvae.reports._explained import features_of
+
+st = require("streamlit", extra="app", what="The app")
 
 _UPLOAD = "Upload a model"
 _INTRODUCTION = """
