@@ -405,7 +405,7 @@ def described(detector):
         "steps": int(detector.n_steps_),
         "last_loss": float(history["loss"].iloc[-1]),
         "parameters": {
-            name: typed(value) for name, value in sorted(detector.get_params(deep=False).items())
+            name: _as_json(value) for name, value in sorted(detector.get_params(deep=False).items())
         },
     }
 
@@ -438,9 +438,16 @@ def shown_features(features):
     return table
 
 
+def _as_json(value):
+    """A parameter as JSON holds it; an object by the words that make it."""
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
+    is_plain = value is None or isinstance(value, (bool, int, float, str))
+    return value if is_plain else repr(value)
+
+
 def _two_columns(values):
-    shown = {
-        key: ", ".join(map(str, value)) if isinstance(value, list) else value
-        for key, value in values.items()
-    }
-    return pd.DataFrame({"": list(shown), " ": ["-" if v is None else v for v in shown.values()]})
+    shown = [
+        f"{value:.6g}" if isinstance(value, float) else typed(value) for value in values.values()
+    ]
+    return pd.DataFrame({"": list(values), " ": shown})
