@@ -4,6 +4,7 @@ from typing import Annotated
 
 from skvae import __version__
 from skvae._optional import require
+from skvae.cli._app import add_app_command
 from skvae.cli._models import add_model_commands
 from skvae.cli._shown import note
 from skvae.cli._study import make_study
@@ -68,5 +69,6 @@ def make_app():
         """Anomaly detection with variational autoencoders."""
 
     add_model_commands(app)
+    add_app_command(app)
     app.add_typer(make_study(), name="study")
     return app

@@ -62,7 +62,7 @@ def with_state(name, state):
         raise ValueError(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
     made = PARTS[name]
     for key in state:
-        own = inspect.getattr_static(made, key, None)
+        own = getattr(made, key, None)
         if not key.isidentifier() or callable(own) or isinstance(own, property):
             raise ValueError(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
     if not issubclass(made, BaseEstimator):

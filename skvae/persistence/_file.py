@@ -40,13 +40,13 @@ def opened(path):
     path = Path(path)
     with open(path, "rb") as file:
         start = file.read(8)
-    if start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
-        raise ValueError(
-            "it is a pickle or a torch checkpoint, which can run code when it is loaded; skvae "
-            "reads files that skvae.save wrote."
-        )
     n_bytes = path.stat().st_size
     if len(start) < 8 or _header_bytes(start) > min(MAX_HEADER_BYTES, n_bytes - 8):
+        if start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
+            raise ValueError(
+                "it is a pickle or a torch checkpoint, which can run code when it is loaded; "
+                "skvae.load reads files that skvae.save wrote."
+            )
         raise ValueError("it is no safetensors file, or it was cut off.")
     with safe_open(path, framework="np") as file:
         yield StoredModel(file, n_bytes)

@@ -5,7 +5,6 @@ which says what its value is: ``{"array": ["score_.scores.0.means_", null]}``.
 """
 
 import math
-import reprlib
 
 import numpy as np
 import pandas as pd
@@ -28,9 +27,7 @@ class NotStorable(ValueError):
     def __init__(self, path, value):
         self.path = path
         kind = type(value)
-        super().__init__(
-            f"{path} holds {reprlib.repr(value)} of {kind.__module__}.{kind.__qualname__}"
-        )
+        super().__init__(f"{path} holds {value!r:.100} of {kind.__module__}.{kind.__qualname__}")
 
 
 class Encoder:
