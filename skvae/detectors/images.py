@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from numbers import Integral, Real
 
+from scipy.ndimage import gaussian_filter
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,6 +39,44 @@ class _ImageDetector(BaseDetector):
         "channels": ["array-like", Interval(Integral, 1, None, closed="left")],
         "norm": [StrOptions({"batch", "group"}), None],
     }
+
+    def error_map(self, X, smooth=0.0):
+        """Share of each pixel in the anomaly score.
+
+        Parameters
+        ----------
+        X : array-like of images
+        smooth : float, default=0.0
+            Standard deviation, in pixels, of a Gaussian that smooths the map of each image; the
+            sum over an image stays. 0 does not smooth.
+
+        Returns
+        -------
+        error_map : ndarray of the shape of X
+            Higher = more of the anomaly lies in that pixel, in the units of the score. With
+            ``score="reconstruction"``, "standardized", "mahalanobis" or
+            "reconstruction_probability" the pixels of an image sum to its anomaly score; what a
+            score takes from latents or from features of the whole image belongs to no pixel and is
+            left out. "latent", "iwae" and functions have no such shares: theirs is the error map
+            of the likelihood. Images as rows with column names give a DataFrame after
+            ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        ValueError
+            If ``smooth`` is negative, or X is a table, whose columns are no neighbours.
+        """
+        if not smooth >= 0:
+            raise ValueError(f"smooth must be a number of pixels, 0 or more, not {smooth!r}.")
+        rows, layout = self._read(X)
+        if smooth and layout.is_table:
+            raise ValueError(
+                "smooth is for images, but the rows of X are a table; give image_shape if they are "
+                "images, or leave smooth out."
+            )
+        maps = self._error_maps(rows)
+        maps = gaussian_filter(maps, smooth, axes=(2, 3)) if smooth else maps
+        return self._contained(self._arranged(maps, layout), X)
 
     def _check_network_parameters(self):
         super()._check_network_parameters()
