@@ -12,6 +12,18 @@ from skvae.scores import BLOCK_ROWS, Iwae, padded, row_sums
 
 # Scalers validate, which costs as much as the network does; so they get many blocks at once.
 BLOCKS_PER_SCALING = 16
+# Of the values of error maps, those beyond the ends of the scale that they are drawn in.
+BEYOND_SCALE = 0.001
+
+
+def map_scale(error_map):
+    """Ends of a scale for error maps like these: a few of their values may lie beyond it.
+
+    The low end is the 0.1 % quantile or zero, whichever is lower, the high end the 99.9 % quantile.
+    """
+    low, high = np.quantile(error_map, [BEYOND_SCALE, 1 - BEYOND_SCALE]).tolist()
+    low = min(low, 0.0)
+    return low, high if high > low else low + 1.0  # all alike
 
 
 class RoadMixin(TransformerMixin):
@@ -185,8 +197,8 @@ class RoadMixin(TransformerMixin):
 
     # -- the road, for rows that are validated already ---------------------------------------
 
-    # What detectors of images do in their own way: `_read`, `_network_rows`, `_arranged` and
-    # `_restored`, in blocks of `_block_size` rows.
+    # What detectors of images do in their own way: `_read`, `_network_rows`, `_network_blocks`,
+    # `_arranged` and `_restored`, in blocks of `_block_size` rows.
 
     _block_size = BLOCK_ROWS
 
@@ -256,12 +268,17 @@ class RoadMixin(TransformerMixin):
         """
         module = self.net_.module_.eval()
         size = self._block_size
-        for start in range(0, len(X), BLOCKS_PER_SCALING * size):
-            for x in self._network_rows(X[start : start + BLOCKS_PER_SCALING * size]).split(size):
-                n = len(x)
-                output, error = module(padded(x, size))
-                output = Output(*(None if part is None else part[:, :n] for part in output))
-                yield x, output, error[:, :n]
+        for x in self._network_blocks(X):
+            n = len(x)
+            output, error = module(padded(x, size))
+            output = Output(*(None if part is None else part[:, :n] for part in output))
+            yield x, output, error[:, :n]
+
+    def _network_blocks(self, X):
+        """Rows as the network takes them, in blocks of at most `_block_size`."""
+        step = BLOCKS_PER_SCALING * self._block_size
+        for start in range(0, len(X), step):
+            yield from self._network_rows(X[start : start + step]).split(self._block_size)
 
     @property
     def _module_device(self):

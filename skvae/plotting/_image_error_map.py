@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skvae.base._road import map_scale
 from skvae.plotting._common import (
     ANOMALY_COLOR,
     anomaly_scores,
@@ -32,7 +33,6 @@ from skvae.plotting._images import (
 PANELS = ("original", "reconstruction", "difference", "error map", "overlay")
 _MOST_IMAGES = 10  # drawn unasked
 _INCHES = 1.3  # width of an image
-_QUANTILE = 0.999  # of the pixels of the reference, where the colour scale ends
 # Sky blue, which none of the colour scales holds: seen on black, grey, white, red and yellow.
 _MASK_COLOR = "#56B4E9"
 
@@ -419,10 +419,10 @@ vmax, smooth, image_names, image_shape, name
 
 def _limits(reference, vmin, vmax):
     """Ends of the colour scale: a few pixels of the reference may lie beyond them."""
-    low, high = np.quantile(reference, [1 - _QUANTILE, _QUANTILE])
-    vmin = min(low, 0.0) if vmin is None else float(vmin)
+    low, high = map_scale(reference)
+    vmin = low if vmin is None else float(vmin)
     if vmax is None:
-        vmax = high if high > vmin else vmin + 1.0  # all pixels alike
+        vmax = high if high > vmin else vmin + 1.0
     if vmin >= vmax:
         raise ValueError(f"vmin={vmin:.4g} must be below vmax={vmax:.4g}.")
     return vmin, float(vmax)
