@@ -2,7 +2,16 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.persistence import load, save
 
 __version__ = "0.1.0"
 
-__all__ = ["AEDetector", "CNNClassifier", "ConvAEDetector", "ConvVAEDetector", "VAEDetector"]
+__all__ = [
+    "AEDetector",
+    "CNNClassifier",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "VAEDetector",
+    "load",
+    "save",
+]

@@ -6,6 +6,7 @@ from skvae.datasets._decoding import load_image
 from skvae.datasets._home import get_data_home
 from skvae.datasets._image_folder import ImageFolder, load_image_folder
 from skvae.datasets._mnist import fetch_mnist, load_digits_images
+from skvae.datasets._tables import load_table
 
 __all__ = [
     "ImageFolder",
@@ -16,5 +17,6 @@ __all__ = [
     "load_digits_images",
     "load_image",
     "load_image_folder",
+    "load_table",
     "make_blobs_with_anomalies",
 ]
