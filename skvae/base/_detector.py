@@ -213,7 +213,8 @@ class BaseDetector(
         if score.needs_posterior and not self._variational:
             raise ValueError(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
-                f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
+                f"detector, which {type(self).__name__} has not; use "
+                f"{'ConvVAEDetector' if self._takes_images else 'VAEDetector'} or another score."
             )
         if score.images_only and not self._takes_images:
             raise ValueError(
