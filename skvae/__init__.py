@@ -2,7 +2,15 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.runs import fit_in_folder
 
 __version__ = "0.1.0"
 
-__all__ = ["AEDetector", "CNNClassifier", "ConvAEDetector", "ConvVAEDetector", "VAEDetector"]
+__all__ = [
+    "AEDetector",
+    "CNNClassifier",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "VAEDetector",
+    "fit_in_folder",
+]

@@ -181,7 +181,7 @@ class BaseDetector(
         self.latent_dim_ = network.latent_dim
         self._n_features_out = self.latent_dim_ * network.n_members
         self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = _history_table(net.history)
+        self.history_ = history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
@@ -440,7 +440,7 @@ class BaseDetector(
         return tags
 
 
-def _history_table(history):
+def history_table(history):
     """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
     names = {
         "epoch": "epoch",
