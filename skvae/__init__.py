@@ -2,6 +2,7 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.persistence import load, save
 from skvae.runs import fit_in_folder
 
 __version__ = "0.1.0"
@@ -13,4 +14,6 @@ __all__ = [
     "ConvVAEDetector",
     "VAEDetector",
     "fit_in_folder",
+    "load",
+    "save",
 ]

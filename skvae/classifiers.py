@@ -239,6 +239,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         )
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
+        self._built = self._architecture(images.shape[1:], len(self.classes_))
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self.device_ = resolve_device(self.device)
         self.net_ = self._train(images, torch.as_tensor(labels), seed)
@@ -261,29 +262,40 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
                     f"{name}={getattr(self, name)!r} must hold integers of at least 1."
                 )
 
+    def _architecture(self, image_shape, n_classes):
+        """What the network is built by."""
+        return {
+            "image_shape": tuple(image_shape),
+            "out_features": n_classes,
+            "channels": tuple(self.channels),
+            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
+            "activation": self.activation,
+            "norm": self.norm,
+        }
+
     def _train(self, images, labels, seed):
         generator = torch.Generator().manual_seed(seed)
-        module = ConvEncoder(
-            tuple(images.shape[1:]),
-            len(self.classes_),
-            tuple(self.channels),
-            tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            norm=self.norm,
-            generator=generator,
-        )
+        module = ConvEncoder(**self._built, generator=generator)
+        steps_per_epoch = math.ceil(len(images) / self.batch_size)
+        n_steps = min(self.max_steps or math.inf, (self.max_epochs or math.inf) * steps_per_epoch)
+        n_epochs = math.ceil(n_steps / steps_per_epoch)
+        net = self._make_net(module, n_steps, max_epochs=n_epochs, generator=generator)
+        net.fit(images, labels)
+        if net.steps_left:  # skorch takes an interrupt for the end of training
+            raise KeyboardInterrupt
+        return net
+
+    def _make_net(self, module, n_steps, max_epochs=1, generator=None):
         optimizer, options = self.optimizer, {}
         if isinstance(optimizer, str):
             optimizer, options = OPTIMIZERS[optimizer]
-        steps_per_epoch = math.ceil(len(images) / self.batch_size)
-        n_steps = min(self.max_steps or math.inf, (self.max_epochs or math.inf) * steps_per_epoch)
-        net = _ClassifierNet(
+        return _ClassifierNet(
             module,
             generator=generator,
             n_steps=n_steps,
             show_bar=self.verbose == 1,
             batch_size=self.batch_size,
-            max_epochs=math.ceil(n_steps / steps_per_epoch),
+            max_epochs=max_epochs,
             lr=self.lr,
             optimizer=optimizer,
             callbacks=[PrintLog()] if self.verbose >= 2 else [],
@@ -291,10 +303,6 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             verbose=int(self.verbose >= 2),
             **{f"optimizer__{name}": value for name, value in options.items()},
         )
-        net.fit(images, labels)
-        if net.steps_left:  # skorch takes an interrupt for the end of training
-            raise KeyboardInterrupt
-        return net
 
     def predict_proba(self, X):
         """Probability of each class.

@@ -51,8 +51,12 @@ FITS = {
         optimizer=torch.optim.RMSprop,
         random_state=0,
         callbacks=[
-            LRScheduler(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=105,
-                        step_every="batch"),
+            LRScheduler(
+                torch.optim.lr_scheduler.OneCycleLR,
+                max_lr=0.01,
+                total_steps=105,
+                step_every="batch",
+            ),
             EarlyStopping(monitor="train_loss", patience=3, threshold=0.1, sink=lambda text: None),
             Freezer("network.encoder*", at=4),
         ],
@@ -142,11 +146,14 @@ def stopped_again_and_again(name, folder, kind, seed=0):
         history = folder / "run" / "history.json"
         epochs.append(len(json.loads(history.read_text())) if history.exists() else 0)
     fit(name, folder / "run")
+    ends = [(folder / each / "bits").read_text() for each in ("timed", "run")]
     return {
         "fit": name,
         "stopped_after": epochs,
         "n_epochs": len(detector.history_),
-        "as_expected": [(folder / each / "bits").read_text() == expected for each in ("timed", "run")],
+        "as_expected": [
+            (folder / each / "bits").read_text() == expected for each in ("timed", "run")
+        ],
         "left": [path.name for path in (folder / "run").rglob(".*")],
     }
 

@@ -175,16 +175,19 @@ class BaseDetector(
         """Take the trained net, fit the score on trusted rows, and set the threshold."""
         if isinstance(net, Exception):
             raise net
-        self.net_ = net
-        self._built = self._architecture(self._input_shape(X))
-        network = net.module_.network
-        self.latent_dim_ = network.latent_dim
-        self._n_features_out = self.latent_dim_ * network.n_members
+        self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
+
+    def _take_net(self, net, built):
+        """Make a trained net one's own, and what it was built by."""
+        self.net_, self._built = net, built
+        network = net.module_.network
+        self.latent_dim_ = network.latent_dim
+        self._n_features_out = self.latent_dim_ * network.n_members
 
     def _make_score(self):
         return make_score(self._score_parameter, self._fuse)

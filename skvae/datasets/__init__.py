@@ -4,6 +4,7 @@ from skvae.datasets._adbench import iter_adbench, load_adbench
 from skvae.datasets._blobs import make_blobs_with_anomalies
 from skvae.datasets._home import get_data_home
 from skvae.datasets._mnist import fetch_mnist, load_digits_images
+from skvae.datasets._tables import load_table
 
 __all__ = [
     "fetch_mnist",
@@ -11,5 +12,6 @@ __all__ = [
     "iter_adbench",
     "load_adbench",
     "load_digits_images",
+    "load_table",
     "make_blobs_with_anomalies",
 ]

@@ -1,11 +1,10 @@
 """What makes two fits the same: detector, parameters, rows and initial weights."""
 
+import hashlib
 import json
 
 import numpy as np
 import torch
-
-from skvae.runs._checkpoint import digest
 
 ROWS_AT_ONCE = 1024
 # It changes nothing but what is shown.
@@ -50,13 +49,21 @@ def described_training(net, rows):
     described = {"training rows": _described_rows(rows)}
     if rows_to_stop is not None:
         described["validation rows"] = _described_rows(rows_to_stop.X)
-    return described | {"initial weights": digest(net.module_.state_dict().values())}
+    return described | {"initial weights": _digest(net.module_.state_dict().values())}
 
 
 def _described_rows(rows):
     shape = " x ".join(map(str, rows.shape))
     starts = range(0, len(rows), ROWS_AT_ONCE)
-    return f"{shape}, {digest(rows[start : start + ROWS_AT_ONCE] for start in starts)}"
+    return f"{shape}, {_digest(rows[start : start + ROWS_AT_ONCE] for start in starts)}"
+
+
+def _digest(parts):
+    """Digest of tensors or arrays, one after another."""
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        state.update(np.ascontiguousarray(torch.as_tensor(part).cpu().numpy()))
+    return state.hexdigest()
 
 
 def check_same(folder, stored, now):

@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from copy import copy
 from importlib.metadata import version
 
 import numpy as np
@@ -24,13 +25,13 @@ PACKAGES = ("skvae", "torch", "scikit-learn", "skorch", "numpy")
 
 
 def save_model(folder, detector):
-    """Store the fitted detector; a warning where a parameter of it cannot be."""
+    """Store the fitted detector without its callbacks; a warning where it cannot be."""
     path = folder / "model.safetensors"
     try:
-        save(detector, path)
+        save(copy(detector).set_params(callbacks=None), path)
     except ValueError as error:
         path.unlink(missing_ok=True)  # of an earlier version of skvae
-        warnings.warn(f"{path} was not written: {error}", UserWarning, stacklevel=3)
+        warnings.warn(f"{path} was not written. {error}", UserWarning, stacklevel=3)
 
 
 def write_results(folder, detector, X, y):

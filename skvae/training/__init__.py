@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 
 from skvae.training._autoencoder import Autoencoder, Member, loss_parts
 from skvae.training._net import OPTIMIZERS, fit_autoencoders, lr_factor
+from skvae.training._restored import restored_net
 from skvae.training._state import resume, training_state
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "lr_factor",
     "resume",
     "training_state",
+    "restored_net",
 ]
