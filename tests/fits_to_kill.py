@@ -1,10 +1,11 @@
 """Fits in a folder whose process is killed again and again: run by test_runs.py, in a process of
 its own, because only a process of one thread can be forked.
 
-    python fits_to_kill.py FOLDER SIGNAL NAME...
+    python fits_to_kill.py FOLDER NAME:KIND...
 
-prints a line of JSON a fit: how often it was stopped, in which epochs, and whether it came to the
-bits of a fit that nobody stopped.
+where KIND is SIGKILL or SIGINT, sent at random moments, or "torn": SIGKILL in the middle of a
+random write. Prints a line of JSON a fit: after which epochs it was stopped, and whether it came to
+the bits of a fit that nobody stopped.
 """
 
 import hashlib
@@ -23,7 +24,6 @@ from sklearn.datasets import load_digits
 from skorch.callbacks import EarlyStopping, Freezer, LRScheduler
 
 from skvae import AEDetector, ConvVAEDetector, VAEDetector, fit_in_folder
-from skvae.runs import _watch
 
 ROWS = load_digits().data[:200]
 IMAGES = load_digits().images[:150] / 16
@@ -57,7 +57,7 @@ FITS = {
                 total_steps=105,
                 step_every="batch",
             ),
-            EarlyStopping(monitor="train_loss", patience=3, threshold=0.1, sink=lambda text: None),
+            EarlyStopping(monitor="train_loss", patience=3, sink=lambda text: None),
             Freezer("network.encoder*", at=4),
         ],
         **TABLE,
@@ -90,23 +90,26 @@ def data(detector):
 
 def in_child(function):
     """Process id of a fork that runs ``function``; it exits with 0, or with 3 where interrupted."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the child is ready for it
     process = os.fork()
     if process:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return process
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         function()
+        os._exit(0)
     except KeyboardInterrupt:
         os._exit(3)
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
         os._exit(1)
-    os._exit(0)
 
 
 def fit(name, folder, before=lambda: None):
     before()
     detector = FITS[name]()
-    fit_in_folder(detector, data(detector), folder=folder, every=2)
+    fit_in_folder(detector, data(detector), folder=folder, every=3)
     (folder / "bits").write_text(bits(detector))
 
 
@@ -123,43 +126,44 @@ def kill_at_write(n):
     os.replace = torn
 
 
-def stopped_again_and_again(name, folder, kind, seed=0):
-    rng = random.Random(f"{name} {kind} {seed}")
+def stopped_again_and_again(name, folder, kind, most=4):
+    """Start a fit and stop it, up to ``most`` times; then let it come to its end."""
+    rng = random.Random(f"{name}, {kind}")
     start = time.monotonic()
     detector = FITS[name]()
     expected = bits(detector.fit(data(detector)))
     os.waitpid(in_child(lambda: fit(name, folder / "timed")), 0)
     seconds = time.monotonic() - start
-    epochs = []
-    while len(epochs) < 6:
+    run, epochs = folder / "run", []
+    while len(epochs) < most:
         if kind == "torn":
             n = rng.randint(1, 12)
-            process = in_child(lambda n=n: fit(name, folder / "run", lambda: kill_at_write(n)))
+            process = in_child(lambda n=n: fit(name, run, lambda: kill_at_write(n)))
         else:
-            process = in_child(lambda: fit(name, folder / "run"))
+            process = in_child(lambda: fit(name, run))
             time.sleep(rng.random() * seconds / 2)
             os.kill(process, getattr(signal, kind))
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         if status == 0:
             break
         assert status == (3 if kind == "SIGINT" else -signal.SIGKILL), status
-        history = folder / "run" / "history.json"
+        history = run / "history.json"
         epochs.append(len(json.loads(history.read_text())) if history.exists() else 0)
-    fit(name, folder / "run")
-    ends = [(folder / each / "bits").read_text() for each in ("timed", "run")]
+    fit(name, run)
+    ends = [(path / "bits").read_text() for path in (folder / "timed", run)]
     return {
         "fit": name,
+        "kind": kind,
         "stopped_after": epochs,
         "n_epochs": len(detector.history_),
-        "as_expected": [
-            (folder / each / "bits").read_text() == expected for each in ("timed", "run")
-        ],
-        "left": [path.name for path in (folder / "run").rglob(".*")],
+        "as_expected": ends == [expected, expected],
+        "left": [path.name for path in run.rglob(".*")],
     }
 
 
 if __name__ == "__main__":
-    folder, kind, *names = sys.argv[1:]
-    _watch.SECONDS_BETWEEN_CURVES = 0.5
-    for name in names:
-        print(json.dumps(stopped_again_and_again(name, Path(folder) / name, kind)), flush=True)
+    folder, *pairs = sys.argv[1:]
+    for pair in pairs:
+        name, kind = pair.split(":")
+        found = stopped_again_and_again(name, Path(folder) / name / kind, kind)
+        print(json.dumps(found), flush=True)

@@ -19,7 +19,7 @@ def training_state(net):
         "steps_left": net.steps_left,
         "history": list(net.history),
         "losses": list(net.epoch_losses_),
-        "callbacks": [_fitted_attributes(callback) for _, callback in net.callbacks_],
+        "callbacks": {name: _fitted_attributes(each) for name, each in net.callbacks_},
     }
 
 
@@ -36,8 +36,8 @@ def resume(net, state):
     net.steps_left = state["steps_left"]
     net.history.extend(state["history"])
     net.epoch_losses_.extend(losses.to(net.device) for losses in state["losses"])
-    for (_, callback), fitted in zip(net.callbacks_, state["callbacks"], strict=True):
-        for name, value in fitted.items():
+    for own, callback in net.callbacks_:
+        for name, value in state["callbacks"].get(own, {}).items():
             current = getattr(callback, name, None)
             if hasattr(current, "load_state_dict"):
                 current.load_state_dict(value)
