@@ -115,7 +115,7 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y = self._validate_y(X, y)
         is_normal = y == self.normal_label_
         if self.train_on == "normal":
-            self.detector_ = clone(self.detector).fit(_taken(X, np.flatnonzero(is_normal)))
+            self.detector_ = clone(self.detector).fit(_taken(X, np.flatnonzero(is_normal)), None)
         else:
             self.detector_ = clone(self.detector).fit(X, np.where(is_normal, 1, -1))
         for name in ("n_features_in_", "feature_names_in_"):
