@@ -3,6 +3,8 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
 from skvae.persistence import load, save
+from skvae.runs import fit_in_folder
+from skvae.screening import ScreenThenClassify
 
 __version__ = "0.1.0"
 
@@ -11,7 +13,9 @@ __all__ = [
     "CNNClassifier",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "ScreenThenClassify",
     "VAEDetector",
+    "fit_in_folder",
     "load",
     "save",
 ]

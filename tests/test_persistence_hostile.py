@@ -88,7 +88,10 @@ LARGE = 2**40
         (sets("params", "score", to={"eval": "exit()"}), "holds 'eval', which skvae does not know"),
         (sets("params", "optimizer", to={"optimizer": "os"}), "KeyError: 'os'"),
         (sets("built", "n_features", to=LARGE), "its networks have .* parameters, but it has"),
-        (sets("built", "hidden_layer_sizes", to=[17]), "its network needs network.encoder.0.weight"),
+        (
+            sets("built", "hidden_layer_sizes", to=[17]),
+            "its network needs network.encoder.0.weight",
+        ),
         (sets("built", "n_estimators", to=LARGE), "its networks have .* parameters, but it has"),
         (sets("built", "n_estimators", to=2), "its network needs network.encoder.0.weight"),
         (sets("built", "hidden_layer_sizes", to=[LARGE]), "its networks have .* parameters"),
