@@ -85,11 +85,13 @@ def read_to_judge(path, detector, *, n_workers, drop, index, label, normal, head
             )
         _refuse(path, drop=drop, index=index, label=label)
         return _of_folder(_open_folder(path, **preparation, n_workers=n_workers), normal)
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        if not path.is_file():
+    if preparation is None:
+        _check_is_table(path)
+    elif path.suffix.lower() not in TABLE_SUFFIXES:
+        if not path.exists():
             raise FileNotFoundError(f"no file or folder {path}.")
         return Input(read_image(detector, path)[None], names=[path.name])
-    if preparation is not None and path.suffix.lower() != ".npz":
+    elif path.suffix.lower() != ".npz":
         raise ValueError(f"{path} is a table, but this model takes {takes(detector)}.")
     table = load_table(
         path, drop=drop, index=index, label=label, normal=normal, header=header, columns=names
@@ -157,7 +159,7 @@ def _has_names(data):
 def _check_is_table(path):
     if path.suffix.lower() not in TABLE_SUFFIXES and path.exists():
         raise ValueError(
-            f"{path} is neither a folder of images nor a table: a table's name ends in "
+            f"{path} is no folder of images, and no table, whose name would end in "
             f"{', '.join(TABLE_SUFFIXES)}."
         )
     if not path.exists():

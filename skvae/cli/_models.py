@@ -298,12 +298,12 @@ def add_model_commands(app):
 
 def model_path(path):
     """The file to write: with the usual ending where none is given."""
-    return path if path.suffix else path.with_name(path.name + SUFFIX)
+    return path if path.suffix or not path.name else path.with_name(path.name + SUFFIX)
 
 
 def existing_model(path):
     """The file to read: the ending may be left out."""
-    return path if path.exists() else model_path(path)
+    return path if path.is_file() else model_path(path)
 
 
 def check_writable(path):
@@ -322,7 +322,7 @@ def load_detector(path, device="cpu"):
 
     path = existing_model(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no model file {path}.")
+        raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
     loaded = load(path, device=device)
     if not hasattr(loaded, "anomaly_score"):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
