@@ -80,14 +80,25 @@ def test_rarity_is_the_percentage_below():
     ]
 
 
+def with_scores(scores, threshold, held_out=False):
+    return SimpleNamespace(
+        calibration_scores_=scores, threshold_=threshold, calibration_is_held_out_=held_out
+    )
+
+
 def test_score_axis_holds_the_threshold_and_no_far_score():
     scores = np.r_[np.linspace(0, 1, 1000), 1e9]
-    low, high = _judge.score_axis(scores, 0.5)
+    low, high = _judge.score_axis(with_scores(scores, 0.5))
     assert low == 0 and 1.9 < high < 2.1
-    assert _judge.score_axis(scores, 7.0) == (0, 14)
-    assert _judge.score_axis(scores, -1.0)[0] == -1
-    low, high = _judge.score_axis(np.full(5, 3.0), 3.0)
+    assert _judge.score_axis(with_scores(scores, 7.0)) == (0, 14)
+    assert _judge.score_axis(with_scores(scores, -1.0))[0] == -1
+    low, high = _judge.score_axis(with_scores(np.full(5, 3.0), 3.0))
     assert low == 3 and high > 3
+
+
+def test_scores_are_called_what_they_are_of():
+    assert _judge.scored(with_scores(np.zeros(1200), 0)) == "1,200 training samples"
+    assert _judge.scored(with_scores(np.zeros(3), 0, held_out=True)) == "3 held-out samples"
 
 
 def test_results_have_a_line_for_everything():
@@ -190,7 +201,8 @@ def test_tables(row_detector, rows, kind):
     assert samples.X.columns.tolist() == COLUMNS
     np.testing.assert_allclose(samples.X, rows.iloc[[0, 1, 3, 4]])
     ((name, reason),) = samples.problems
-    assert name == "2" and "<b>rpm</b>" in reason
+    assert name == "2" and reason == "column '<b>rpm</b>' is empty"
+    assert samples.label(name) == "row 2"
 
 
 @pytest.mark.parametrize(
@@ -254,13 +266,13 @@ def test_models_are_loaded_and_others_are_refused(models, rows, row_detector, mo
 
 
 def test_histogram_counts_all_scores_and_shows_the_sample():
-    calibration = np.r_[np.linspace(0, 1, 99), 50.0]
+    detector = with_scores(np.r_[np.linspace(0, 1, 99), 50.0], 0.7)
     made = judged([0.2, 1e6], ["a.png", "<a href='x'>b</a>.png"])
-    figure = _figures.score_histogram(made, 1, calibration, 0.5)
+    figure = _figures.score_histogram(detector, made, 1, 0.5)
     bars, normal, anomalies, chosen = figure.data
     assert sum(bars.y) == 100
     assert normal.x.tolist() == [0.2] and normal.text == ("a.png: 0.2",)
-    high = _judge.score_axis(calibration, 0.5)[1]
+    high = _judge.score_axis(detector)[1]
     assert anomalies.x.tolist() == [high] and chosen.x[0] == high
     assert chosen.text == ("&lt;a href=&#x27;x&#x27;&gt;b&lt;/a&gt;.png: 1e+06",)
     (line,) = figure.layout.shapes
@@ -403,15 +415,17 @@ def test_bad_uploads_are_named_as_they_are_and_the_others_work(models, digits):
     name = "![x](http://example.org/x.png)<img src=x onerror=alert(1)>.png"
     app = upload(start(models), [*digits, (name, b"no image")])
     (error,) = app.error
-    assert error.value == f"{_page.plain(name)}: {_page.plain('not an image of a known format')}"
+    lines = error.value.splitlines()
+    assert lines[0] == "**Not judged: 1**"
+    assert lines[2:] == [f"- {_page.plain(name)}: {_page.plain('not an image of a known format')}"]
     assert [metric.value for metric in app.metric][::2] == ["3", "1"]
     assert app.dataframe[0].value["file"].iloc[-1] == name
 
 
 def test_many_bad_uploads_do_not_fill_the_page(models):
     app = upload(start(models), [(f"{i}.png", b"no image") for i in range(9)])
-    assert len(app.error) == 6
-    assert app.error[-1].value == "And 4 more; the results name them all."
+    assert app.error[0].value.count("\n- ") == 6
+    assert app.error[0].value.endswith("- and 4 more, which the results name")
     assert not app.metric and len(app.dataframe[0].value) == 9
 
 

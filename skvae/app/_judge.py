@@ -32,8 +32,7 @@ class Judged(NamedTuple):
     @property
     def labels(self):
         """What the samples are called on the page."""
-        kind, names = self.samples.kind, self.samples.names
-        return names if kind == "file" else [f"{kind} {name}" for name in names]
+        return [self.samples.label(name) for name in self.samples.names]
 
 
 def judge(detector, samples):
@@ -64,15 +63,22 @@ def results_table(judged, threshold):
     return pd.concat([table.assign(reason=""), left_out], ignore_index=True)
 
 
-def score_axis(calibration_scores, threshold):
+def score_axis(detector):
     """Lowest and highest score that are shown, and that the threshold can be moved to.
 
     A few training scores far above the others lie beyond.
     """
-    low = min(calibration_scores.min(), threshold)
-    top = max(np.quantile(calibration_scores, _BULK), threshold)
+    scores, threshold = detector.calibration_scores_, detector.threshold_
+    low = min(scores.min(), threshold)
+    top = max(np.quantile(scores, _BULK), threshold)
     span = top - low or abs(top) or 1.0
     return float(low), float(top + span)
+
+
+def scored(detector):
+    """What the scores are of that the model's threshold was fitted on."""
+    kind = "held-out samples" if detector.calibration_is_held_out_ else "training samples"
+    return f"{len(detector.calibration_scores_):,} {kind}"
 
 
 def kept_latents(score):

@@ -26,6 +26,10 @@ _UNKNOWN_PREPARATION = (
     "The model was trained on arrays and does not know how they were made from files: here images "
     "are resized and brought to its colours, and nothing else is done to them."
 )
+_PANELS_IN_WORDS = (
+    "The error map shows where the image is unlike what the model makes of it, and the overlay "
+    "shows it over the darkened image. Their colours mean the same for every image of this model."
+)
 _SHOWN_PROBLEMS = 5
 _WORST_FEATURES = 15
 
@@ -95,7 +99,7 @@ def description(detector):
 
 def choose_threshold(detector, model_key):
     st.header("Threshold")
-    low, high = _judge.score_axis(detector.calibration_scores_, detector.threshold_)
+    low, high = _judge.score_axis(detector)
     key = f"threshold of {model_key}"
     threshold = st.slider(
         "Scores above it are anomalies",
@@ -107,20 +111,13 @@ def choose_threshold(detector, model_key):
         key=key,
     )
     share = (detector.calibration_scores_ > threshold).mean()
-    st.caption(f"{share:.1%} of the {scores_of(detector)} are above.")
+    st.caption(f"{share:.1%} of the {_judge.scored(detector)} are above.")
 
     def back():
         st.session_state[key] = float(detector.threshold_)
 
     st.button(f"Back to the model's ({detector.threshold_:.4g})", on_click=back)
     return threshold
-
-
-def scores_of(detector):
-    """What the scores are of that the threshold was fitted on."""
-    n_scores = len(detector.calibration_scores_)
-    kind = "held-out samples" if detector.calibration_is_held_out_ else "training samples"
-    return f"{n_scores:,} {kind}"
 
 
 # -- uploads -----------------------------------------------------------------------------------
@@ -149,10 +146,15 @@ def upload_samples(detector, model_key):
 
 def show_problems(samples):
     problems = samples.problems
-    for name, reason in problems[:_SHOWN_PROBLEMS]:
-        st.error(f"{plain(name)}: {plain(reason)}")
+    if not problems:
+        return
+    lines = [
+        f"- {plain(samples.label(name))}: {plain(reason)}"
+        for name, reason in problems[:_SHOWN_PROBLEMS]
+    ]
     if len(problems) > _SHOWN_PROBLEMS:
-        st.error(f"And {len(problems) - _SHOWN_PROBLEMS:,} more; the results name them all.")
+        lines.append(f"- and {len(problems) - _SHOWN_PROBLEMS:,} more, which the results name")
+    st.error("\n".join([f"**Not judged: {len(problems):,}**", "", *lines]))
 
 
 # -- results -----------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def show_sample(detector, judged, chosen, threshold):
     below = _judge.rarity(detector.calibration_scores_, score)
     text = (
         f"{plain(judged.labels[chosen])}: score {score:.4g}, threshold {threshold:.4g}. "
-        f"Of the {scores_of(detector)}, {below:.1f} % score lower."
+        f"Of the {_judge.scored(detector)}, {below:.1f} % score lower."
     )
     if score > threshold:
         st.warning(f"**Anomaly.** {text}", icon=":material/warning:")
@@ -192,12 +194,11 @@ def show_sample(detector, judged, chosen, threshold):
     else:
         st.subheader("Where")
         st.pyplot(_figures.image_panels(detector, judged.samples.X[chosen]))
+        st.caption(_PANELS_IN_WORDS)
     left, right = st.columns(2)
     with left:
         st.subheader("Scores")
-        st.plotly_chart(
-            _figures.score_histogram(judged, chosen, detector.calibration_scores_, threshold)
-        )
+        st.plotly_chart(_figures.score_histogram(detector, judged, chosen, threshold))
     with right:
         show_latents(detector, judged, chosen, threshold)
 
@@ -219,7 +220,12 @@ def show_latents(detector, judged, chosen, threshold):
         return
     chart = st.empty()  # stands above the choice of its dimensions
     choices = ["2-D", "3-D"][: len(places.shares) - 1]
-    n_dimensions = 3 if st.radio("View", choices, horizontal=True, key="view") == "3-D" else 2
+    n_dimensions = (
+        3
+        if st.radio("View", choices, horizontal=True, key="view", label_visibility="collapsed")
+        == "3-D"
+        else 2
+    )
     chart.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
     of = "training samples, which the model keeps" if training is not None else "what is uploaded"
     shares = " + ".join(f"{share:.0%}" for share in places.shares[:n_dimensions])

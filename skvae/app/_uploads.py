@@ -37,6 +37,10 @@ class Samples(NamedTuple):
     X: object
     problems: list
 
+    def label(self, name):
+        """What a sample of that name is called on the page."""
+        return name if self.kind == "file" else f"{self.kind} {name}"
+
 
 def load_model(path, name):
     """The detector of a model file; errors call it ``name``."""
@@ -106,7 +110,7 @@ def read_table(detector, files):
             _check_size(detector, table.data)
         except (OSError, ValueError) as error:
             reason = str(error).replace(str(path), "the table")
-            return Samples("row", [], pd.DataFrame(), [(file.name, reason)])
+            return Samples("file", [], pd.DataFrame(), [(file.name, reason)])
     names = [str(name) for name in table.data.index]
     problems = [(names[i], reason) for i, reason in table.gaps.items()]
     is_whole = np.ones(len(names), dtype=bool)
