@@ -260,6 +260,10 @@ def test_models_are_loaded_and_others_are_refused(models, rows, row_detector, mo
     monkeypatch.setattr(skvae, "load", lambda path: skvae.CNNClassifier())
     with pytest.raises(ValueError, match=r"^c\.safetensors holds a CNNClassifier, which finds no"):
         _uploads.load_model("c.safetensors", "c.safetensors")
+    four_channels = skvae.ConvVAEDetector(channels=(4,), max_steps=2).fit(np.zeros((9, 4, 8, 8)))
+    monkeypatch.setattr(skvae, "load", lambda path: four_channels)
+    with pytest.raises(ValueError, match="^This model takes images of 4 channels, and files hold"):
+        _uploads.load_model("d.safetensors", "d.safetensors")
 
 
 # -- figures -----------------------------------------------------------------------------------
@@ -439,6 +443,9 @@ def test_a_table_is_judged_and_another_model_asks_anew(models, rows, digits):
     assert verdict(app).startswith("**Anomaly.** row 7: score")
     assert app.dataframe[0].value["feature"].iloc[0] == "flow"
     assert len(app.radio) == 1  # 12 rows have a map, though the model keeps no latents
+    upload(app, [("huge.csv", odd.assign(flow=1e20).to_csv(index=False).encode())])
+    assert app.error[0].value.startswith(_page.plain("huge.csv: column 'flow' holds 1e+20"))
+    assert not app.metric
     upload(app, [("one.csv", odd.head(1).to_csv(index=False).encode())])
     assert not app.radio
     assert "needs at least 3 samples" in app.info[-1].value

@@ -81,7 +81,10 @@ def score_histogram(detector, judged, chosen, threshold):
         hovertemplate="%{text}<extra></extra>",
     )
     figure.add_vline(
-        threshold, line={"dash": "dash"}, annotation_text=f" threshold {threshold:.4g}"
+        threshold,
+        line={"dash": "dash"},
+        annotation_text=f" threshold {threshold:.4g} ",
+        annotation_position="top right" if threshold < sum(axis) / 2 else "top left",
     )
     figure.update_xaxes(title="anomaly score (higher = more anomalous)", range=_wider(axis))
     # Below zero there is room for the ticks, and none for a number on the axis.

@@ -141,7 +141,11 @@ def upload_samples(detector, model_key):
         with st.spinner("Reading and scoring"):
             return _judge.judge(detector, read(detector, files))
 
-    return kept("judged", (model_key, [file.file_id for file in files]), judge)
+    try:
+        return kept("judged", (model_key, [file.file_id for file in files]), judge)
+    except ValueError as error:  # such as numbers too large for the network
+        st.error(plain(f"{files[0].name}: {error}"))
+        return None
 
 
 def show_problems(samples):

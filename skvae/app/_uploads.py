@@ -50,6 +50,8 @@ def load_model(path, name):
         raise ValueError(str(error).replace(str(path), name)) from error
     if not isinstance(detector, BaseDetector):
         raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
+    if image_shape(detector) is not None:
+        preparation(detector)  # refuses images that no file holds
     return detector
 
 
