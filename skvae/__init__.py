@@ -3,6 +3,7 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
 from skvae.persistence import load, save
+from skvae.runs import fit_in_folder
 
 __version__ = "0.1.0"
 
@@ -12,6 +13,7 @@ __all__ = [
     "ConvAEDetector",
     "ConvVAEDetector",
     "VAEDetector",
+    "fit_in_folder",
     "load",
     "save",
 ]

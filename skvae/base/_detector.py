@@ -180,7 +180,7 @@ class BaseDetector(
             raise net
         self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = _history_table(net.history)
+        self.history_ = history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
@@ -444,7 +444,7 @@ class BaseDetector(
         return tags
 
 
-def _history_table(history):
+def history_table(history):
     """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
     names = {
         "epoch": "epoch",
