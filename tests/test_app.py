@@ -94,6 +94,8 @@ def test_score_axis_holds_the_threshold_and_no_far_score():
     assert _judge.score_axis(with_scores(scores, -1.0))[0] == -1
     low, high = _judge.score_axis(with_scores(np.full(5, 3.0), 3.0))
     assert low == 3 and high > 3
+    for infinite in (np.inf, -np.inf):
+        assert _judge.score_axis(with_scores(np.arange(3.0), infinite)) == pytest.approx((0, 3.96))
 
 
 def test_scores_are_called_what_they_are_of():
@@ -171,6 +173,9 @@ def test_too_many_images_are_named(image_detector, images, monkeypatch):
     files = [Upload("a.png", png(images[0])), Upload("b.png", png(images[0]))]
     samples = _uploads.read_images(image_detector, files)
     assert samples.names == ["a.png"]
+    monkeypatch.setattr(_uploads, "MOST_IMAGES", 10)
+    monkeypatch.setattr(_uploads, "MOST_IMAGE_BYTES", 127)  # of 64 bytes each
+    assert _uploads.read_images(image_detector, files).problems == samples.problems
     assert samples.problems == [
         ("b.png", "not read, since the page takes 1 images at a time: use skvae predict")
     ]
@@ -179,9 +184,9 @@ def test_too_many_images_are_named(image_detector, images, monkeypatch):
 def test_kept_preparation_comes_first():
     kept = {"size": [30, 20], "color": "rgb"}
     assert _uploads.preparation(SimpleNamespace(image_preparation_=kept)) == kept
-    layout = SimpleNamespace(is_table=False, shape=(4, 8, 9))
-    with pytest.raises(ValueError, match="4 channels"):
-        _uploads.preparation(SimpleNamespace(_layout=layout))
+    layout = SimpleNamespace(is_table=False, shape=(3, 8, 9))
+    of_arrays = SimpleNamespace(_layout=layout, image_preparation_=None)
+    assert _uploads.preparation(of_arrays) == {"size": (8, 9), "color": "rgb"}
 
 
 def test_a_model_of_tables_has_no_image_shape(image_detector, row_detector, rows):
@@ -229,8 +234,13 @@ def test_a_small_parquet_file_of_many_rows_is_not_read(row_detector, monkeypatch
     assert reason.startswith("it has 100,000 rows")
 
 
-def test_a_table_of_other_columns_is_refused(rows):
+def test_a_model_without_names_takes_columns_in_their_order(rows):
     detector = skvae.VAEDetector(max_steps=2).fit(rows.to_numpy())
+    content = rows.head(4).set_axis(list("abc"), axis=1).to_csv(index=False).encode()
+    samples = _uploads.read_table(detector, [Upload("t.csv", content)])
+    np.testing.assert_allclose(
+        _judge.judge(detector, samples).scores, detector.anomaly_score(rows.head(4).to_numpy())
+    )
     ((_, reason),) = _uploads.read_table(detector, [Upload("t.csv", b"a,b\n1,2\n")]).problems
     assert reason == "it has 2 columns, and the model takes 3."
 
@@ -415,6 +425,19 @@ def test_scores_are_taken_once(models, digits, monkeypatch):
     assert len(calls) == 2
 
 
+def test_an_infinite_threshold_begins_at_the_end_of_the_slider(tmp_path, rows):
+    detector = skvae.VAEDetector(latent_dim=2, max_steps=20, threshold="conformal", random_state=0)
+    with pytest.warns(UserWarning, match="nothing will be flagged"):
+        detector.fit(rows.head(40))
+    assert np.isinf(detector.threshold_)
+    skvae.save(detector, tmp_path / "few.safetensors")
+    app = start(tmp_path)
+    assert app.slider[0].value == app.slider[0].max
+    assert "own is inf, beyond this end" in app.sidebar.caption[-1].value
+    upload(app, [("t.csv", rows.head(8).to_csv(index=False).encode())])
+    assert app.radio[0].options == ["2-D"]
+
+
 def test_bad_uploads_are_named_as_they_are_and_the_others_work(models, digits):
     name = "![x](http://example.org/x.png)<img src=x onerror=alert(1)>.png"
     app = upload(start(models), [*digits, (name, b"no image")])
@@ -490,6 +513,18 @@ def test_the_server_stays_at_home(monkeypatch, tmp_path):
     assert arguments[-2:] == ["--", str(tmp_path.resolve())]
 
 
-def test_a_missing_folder_is_one_line(tmp_path):
-    with pytest.raises(NotADirectoryError, match="name one that holds models"):
-        run_app(tmp_path / "nowhere")
+def test_the_command(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("typer", reason="the command line: pip install skvae[cli]")
+    from skvae import app, cli
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["app", "--models", str(tmp_path / "nowhere")])
+    message = capsys.readouterr().err
+    assert stop.value.code == 2 and "name one that holds models" in message
+    assert message.count("\n") == 1
+    started = []
+    monkeypatch.setattr(app, "run_app", lambda *args, **options: started.append((args, options)))
+    with pytest.raises(SystemExit):
+        cli.main(["app", "--models", str(tmp_path), "--port", "81", "--no-browser"])
+    options = {"port": 81, "max_upload": 200, "open_browser": False}
+    assert started == [((tmp_path,), options)]

@@ -62,7 +62,7 @@ def choose_model(folder):
     """The chosen detector and what tells it from others; None twice as long as there is none."""
     st.header("Model")
     paths = [] if folder is None else sorted(Path(folder).glob("*.safetensors"))
-    names = {path.name: path for path in paths}
+    names = {path.name: path for path in paths if path.is_file()}
     choice = (
         st.selectbox("Model", [*names, _UPLOAD], label_visibility="collapsed") if names else _UPLOAD
     )
@@ -100,23 +100,26 @@ def description(detector):
 def choose_threshold(detector, model_key):
     st.header("Threshold")
     low, high = _judge.score_axis(detector)
+    own = min(max(detector.threshold_, low), high)
     key = f"threshold of {model_key}"
     threshold = st.slider(
         "Scores above it are anomalies",
         low,
         high,
-        float(detector.threshold_),
+        own,
         step=(high - low) / 1000,
         format="%.4g",
         key=key,
     )
     share = (detector.calibration_scores_ > threshold).mean()
     st.caption(f"{share:.1%} of the {_judge.scored(detector)} are above.")
+    if own != detector.threshold_:
+        st.caption(f"The model's own is {detector.threshold_:.4g}, beyond this end of the slider.")
 
     def back():
-        st.session_state[key] = float(detector.threshold_)
+        st.session_state[key] = own
 
-    st.button(f"Back to the model's ({detector.threshold_:.4g})", on_click=back)
+    st.button(f"Back to the model's ({own:.4g})", on_click=back)
     return threshold
 
 
@@ -224,12 +227,10 @@ def show_latents(detector, judged, chosen, threshold):
         return
     chart = st.empty()  # stands above the choice of its dimensions
     choices = ["2-D", "3-D"][: len(places.shares) - 1]
-    n_dimensions = (
-        3
-        if st.radio("View", choices, horizontal=True, key="view", label_visibility="collapsed")
-        == "3-D"
-        else 2
-    )
+    # A choice of its own for each number of choices: models may have 2 latents.
+    key = f"view of {len(choices)}"
+    view = st.radio("View", choices, horizontal=True, key=key, label_visibility="collapsed")
+    n_dimensions = 3 if view == "3-D" else 2
     chart.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
     of = "training samples, which the model keeps" if training is not None else "what is uploaded"
     shares = " + ".join(f"{share:.0%}" for share in places.shares[:n_dimensions])
