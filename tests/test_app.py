@@ -412,6 +412,16 @@ def test_the_threshold_acts_at_once_and_goes_back(models, digits, image_detector
     assert verdict(app).startswith("**Anomaly.**")
 
 
+def test_another_model_judges_the_same_uploads(models, digits, image_detector, tmp_path):
+    for name in ("a", "b"):
+        skvae.save(image_detector, tmp_path / f"{name}.safetensors")
+    app = upload(start(tmp_path), digits)
+    before = app.dataframe[0].value
+    app.sidebar.selectbox[0].set_value("b.safetensors").run()
+    assert not app.exception and not app.error
+    pd.testing.assert_frame_equal(app.dataframe[0].value, before)
+
+
 def test_scores_are_taken_once(models, digits, monkeypatch):
     calls = []
     judge = _judge.judge

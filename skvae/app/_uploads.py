@@ -1,5 +1,6 @@
 """Uploaded files as models and samples; nothing that is uploaded is ever unpickled."""
 
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -92,7 +93,8 @@ def read_images(detector, files):
     names, images, problems = [], [], []
     for file in files[:most]:
         try:
-            images.append(load_image(file, **prepared))
+            # Of a copy, since pillow closes what it has read.
+            images.append(load_image(BytesIO(file.getbuffer()), **prepared))
             names.append(file.name)
         except ValueError as error:
             problems.append((file.name, str(error)))
