@@ -1,8 +1,21 @@
 """skvae: anomaly detection with variational autoencoders as scikit-learn estimators."""
 
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.detectors import (
+    AEDetector,
+    ConvAEDetector,
+    ConvVAEDetector,
+    VAEDetector,
+    WindowDetector,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["AEDetector", "CNNClassifier", "ConvAEDetector", "ConvVAEDetector", "VAEDetector"]
+__all__ = [
+    "AEDetector",
+    "CNNClassifier",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "VAEDetector",
+    "WindowDetector",
+]
