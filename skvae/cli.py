@@ -207,6 +207,21 @@ def make_app():
         results = studies.oneclass(data, range(seeds), out, quick=quick, n_test=test_images)
         _print_all({"AUROC of the other digits": oneclass_shown(results)}, out)
 
+    @study.command()
+    def plots(
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/plots"),
+        quick: Annotated[
+            bool, typer.Option(help="Few series, small plots, short trainings: seconds.")
+        ] = False,
+        seeds: Annotated[int, seeds_option] = 1,
+    ):
+        """Anomalous time series in their line plots: the old recipe and its repair; resumable."""
+        from skvae import studies
+        from skvae.studies._plots_report import plots_shown
+
+        tables = studies.plots(range(seeds), out, quick=quick)
+        _print_all(plots_shown(tables), out)
+
     return app
 
 
