@@ -23,8 +23,8 @@ from PIL import Image
 from skvae import ConvVAEDetector, VAEDetector
 from skvae._files import replacing_folder
 from skvae.datasets import load_image_folder
-from skvae.reports import judge_image, write_report
 from skvae.reports import _report as report_module
+from skvae.reports import judge_image, write_report
 from skvae.reports._explained import explained, features_of
 from skvae.reports._page import text as page_text
 
