@@ -16,6 +16,7 @@ from sklearn.preprocessing import (
 
 from skvae import detectors, scores, thresholds
 from skvae.classifiers import CNNClassifier
+from skvae.persistence._file import Refused
 
 
 def _defined_in(*modules):
@@ -59,12 +60,12 @@ OPTIMIZERS = {
 def with_state(name, state):
     """An object of a class of `PARTS` with these attributes; its ``__init__`` may not be called."""
     if name not in PARTS:
-        raise ValueError(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
+        raise Refused(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
     made = PARTS[name]
     for key in state:
         own = getattr(made, key, None)
         if not key.isidentifier() or callable(own) or isinstance(own, property):
-            raise ValueError(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
+            raise Refused(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
     if not issubclass(made, BaseEstimator):
         part = made.__new__(made)
         vars(part).update(state)

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae.base._input import resolve_device
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._classes import MODELS
-from skvae.persistence._file import opened, write
+from skvae.persistence._file import Refused, opened, write
 from skvae.persistence._network import network
 from skvae.persistence._state import check_state
 from skvae.persistence._tree import Decoder, Encoder, NotStorable
@@ -18,8 +18,8 @@ PACKAGES = ("skvae", "numpy", "scikit-learn", "skorch", "torch")
 SECTIONS = {"class", "versions", "params", "built", "weights", "state"}
 # What a detector derives from its net, or is told by `load`.
 NOT_STATE = {"net_", "_built", "latent_dim_", "_n_features_out", "device", "device_"}
-# What an error is cut to: files may name anything.
-MAX_WORDS = 600
+# A file may make an error as long as it likes.
+MAX_WORDS = 300
 
 REMEDIES = {
     "callbacks": "detector.set_params(callbacks=None) leaves them out, and no score changes.",
@@ -155,9 +155,7 @@ def load(path, device="cpu"):
     except OSError:
         raise
     except Exception as error:
-        # A file may be wrong in more ways than are worth a message of their own.
-        words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} cannot be loaded as a model: {words:.{MAX_WORDS}}") from error
+        raise ValueError(f"{path} cannot be loaded as a model: {_words(error)}") from error
     return detector
 
 
@@ -193,6 +191,14 @@ def _restored(stored, device, device_):
     return estimator
 
 
+def _words(error):
+    """What is wrong with a file; it can be wrong in more ways than are worth words of their own."""
+    words = str(error)
+    if not isinstance(error, Refused):
+        words = f"it was damaged, or skvae.save did not write it ({type(error).__name__}: {words})."
+    return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]} ..."
+
+
 def _members(module):
     """The autoencoders that scores may refer to."""
     return module.unstack() if isinstance(module, Autoencoder) else []
@@ -200,4 +206,4 @@ def _members(module):
 
 def _require(condition, words):
     if not condition:
-        raise ValueError(words + ".")
+        raise Refused(words + ".")

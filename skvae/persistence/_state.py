@@ -8,11 +8,12 @@ import pandas as pd
 from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._classes import SCALERS
+from skvae.persistence._file import Refused
 from skvae.scores import Ensemble, Score
 
 
 def check_state(estimator):
-    """Raise ValueError where a fitted attribute is missing or not of the kind it must be."""
+    """Refuse the file where a fitted attribute is missing or not of the kind it must be."""
     state, built = vars(estimator), estimator._built
     _check(estimator, "n_features_in_", type(state.get("n_features_in_")) is int)
     _check(estimator, "n_steps_", type(state.get("n_steps_")) is int)
@@ -72,4 +73,4 @@ def _is_array(values, dtype, shape):
 
 def _check(estimator, name, condition):
     if not condition:
-        raise ValueError(f"it has no {name} that a {type(estimator).__name__} can have.")
+        raise Refused(f"it has no {name} that a {type(estimator).__name__} can have.")

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from skvae.base._images import ImageLayout
 from skvae.persistence._classes import OPTIMIZERS, PARTS, with_state
-from skvae.persistence._file import INT64
+from skvae.persistence._file import INT64, Refused
 from skvae.training import Autoencoder
 
 NUMBERS = ("bool", *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)))
@@ -197,7 +197,7 @@ class Decoder:
             return [self.decode(each) for each in tree]
         ((kind, content),) = tree.items()
         if kind not in self._decoders:
-            raise ValueError(f"its header holds {kind[:80]!r}, which skvae does not know.")
+            raise Refused(f"its header holds {kind[:80]!r}, which skvae does not know.")
         return self._decoders[kind](self, content)
 
     def attributes(self, tree):
@@ -210,7 +210,7 @@ class Decoder:
     def _number(self, content):
         name, value = content
         if name not in NUMBERS:
-            raise ValueError(f"its header holds a number of the type {str(name)[:80]!r}.")
+            raise Refused(f"its header holds a number of the type {str(name)[:80]!r}.")
         return np.dtype(name).type(self.decode(value))
 
     def _array(self, content):
@@ -234,7 +234,7 @@ class Decoder:
             if order is not None:
                 inverse = np.argsort(order).tolist()
                 if sorted(order) != list(range(array.ndim)):
-                    raise ValueError(f"array {name!r} has no axes {order}.")
+                    raise Refused(f"array {name!r} has no axes {order}.")
                 values = values.transpose(inverse) if kind == "array" else values.permute(inverse)
             self._made[key] = values
         return self._made[key]
@@ -242,14 +242,14 @@ class Decoder:
     def _read(self, name):
         array = self.stored.array(name)
         if array.dtype.name not in NUMBERS:
-            raise ValueError(f"array {name!r} is of the type {array.dtype.name}.")
+            raise Refused(f"array {name!r} is of the type {array.dtype.name}.")
         self.used.add(name)
         return array
 
     def _text(self, content):
         codes = self._read(content[0])
         if codes.dtype != np.uint32 or codes.max(initial=0) > LAST_CODE_POINT:
-            raise ValueError(f"array {content[0]!r} holds no text.")
+            raise Refused(f"array {content[0]!r} holds no text.")
         return codes.copy().view(f"<U{codes.shape[-1]}")[..., 0]
 
     def _objects(self, content):

@@ -117,7 +117,9 @@ def write_report(
     known = None if is_anomaly is None else is_anomaly[judged.positions[judged.is_judged]]
     top = judged.most_anomalous[: max(top_k, 0)]
     with replacing_folder(out) as folder:
-        judged.table.to_csv(folder / "predictions.csv", index=False, encoding="utf-8")
+        judged.table.to_csv(
+            folder / "predictions.csv", index=False, encoding="utf-8", errors="backslashreplace"
+        )
         (folder / "pictures").mkdir()
         closeups = _closeups(detector, X, judged, top, folder / "pictures")
         found = summary(detector, judged, known, source, model)

@@ -4,6 +4,7 @@ from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
 from skvae.studies.brain import brain
 from skvae.studies.oneclass import oneclass
+from skvae.studies.plots import plots
 from skvae.studies.robustness import robustness
 from skvae.studies.selection import selection, selection_summary
 from skvae.studies.shift import shift
@@ -15,6 +16,7 @@ __all__ = [
     "blobs_summary",
     "brain",
     "oneclass",
+    "plots",
     "robustness",
     "selection",
     "selection_summary",
