@@ -7,8 +7,8 @@ width). It returns a tensor or array of shape (n_samples,). A function of that
 signature is a score. Those that learn something of the training rows first are classes with
 ``fit``; the rows that they are fitted on are trusted to be normal.
 
-What scores of the package learn is numbers, arrays, tensors, and objects of classes of this room: so
-model files can hold it. Tensors of float32 stand on the device of the rows; all else is the CPU's.
+What scores of the package learn is numbers, arrays, tensors, and objects of classes of this room:
+model files can hold that. Tensors of float32 stand on the device of the rows; all else is the CPU's.
 """
 
 from copy import deepcopy
