@@ -127,6 +127,29 @@ def test_what_is_forged_is_refused(forged, change, message):
     assert str(caught.value).startswith(f"{path} cannot be loaded as a model: ")
 
 
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"size": [10**6, 10**6], "color": "grey"},
+        {"size": [8, 8], "color": "rgb"},
+        {"size": [8, 8], "color": "grey", "max_bytes_in_memory": 10**12},
+        ["size"],
+    ],
+)
+def test_a_preparation_of_images_is_that_of_the_network(preparation, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"channels": (2,), "latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    detector = skvae.ConvAEDetector(**params).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector.image_preparation_ = {"size": [8, 8], "color": "grey"}
+    skvae.save(detector, path)
+    assert skvae.load(path).image_preparation_ == detector.image_preparation_
+    detector.image_preparation_ = preparation
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no image_preparation_ that a ConvAEDetector can"):
+        skvae.load(path)
+
+
 def test_sizes_are_refused_before_memory_is_taken(forged):
     """Of networks that could not be made on any machine."""
 

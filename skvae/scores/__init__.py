@@ -8,7 +8,7 @@ signature is a score. Those that learn something of the training rows first are 
 ``fit``; the rows that they are fitted on are trusted to be normal.
 
 What scores of the package learn is numbers, arrays, tensors, and objects of classes of this room:
-model files can hold that. Tensors of float32 stand on the device of the rows; all else is the CPU's.
+model files can hold that. Tensors of float32 lie on the device of the rows, all else on the CPU.
 """
 
 from copy import deepcopy
