@@ -42,11 +42,13 @@ from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS, Output
 from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
-from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
+# Nor may they fill the memory, where they are large images.
+MAX_REFERENCE_VALUES = 1 << 25
+MIN_REFERENCE_ROWS = 200
 # A percentile of so many training scores is sure to a third of a percentage point.
 MAX_THRESHOLD_ROWS = 10_000
 # Error maps of so many training rows fix the scale that maps are drawn in.
@@ -177,7 +179,7 @@ class BaseDetector(
             raise net
         self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = _history_table(net.history)
+        self.history_ = history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
@@ -200,17 +202,13 @@ class BaseDetector(
             named = callback[-1] if isinstance(callback, tuple) else callback
             if not hasattr(named, "on_epoch_end"):
                 raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
-        if is_conformal(self.threshold) and self.calibration_fraction == 0:
-            raise ValueError(
-                "A conformal threshold needs rows that are held out of the training, but "
-                "calibration_fraction=0; None holds out 20 %."
-            )
         if self.max_steps is None and self.max_epochs is None:
             raise ValueError("max_steps and max_epochs are both None: training would never end.")
         if score.needs_posterior and not self._variational:
             raise ValueError(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
-                f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
+                f"detector, which {type(self).__name__} has not; use "
+                f"{'ConvVAEDetector' if self._takes_images else 'VAEDetector'} or another score."
             )
         if score.images_only and not self._takes_images:
             raise ValueError(
@@ -263,11 +261,6 @@ class BaseDetector(
         check_consistent_length(X, y)
         return column_or_1d(y)
 
-    @property
-    def _threshold_reads_labels(self):
-        own = hasattr(self.threshold, "fit") and not is_conformal(self.threshold)
-        return self.threshold == "f1" or own
-
     def _normal_rows(self, X, y):
         """Mask of the rows that may be trained on."""
         if self.train_on == "all":
@@ -279,10 +272,7 @@ class BaseDetector(
 
     def _split(self, is_normal, rng):
         """Indices to train on and to hold out for the threshold."""
-        n_rows = len(is_normal)
-        fraction = self.calibration_fraction
-        if fraction is None:
-            fraction = 0.2 if is_conformal(self.threshold) else 0.0
+        n_rows, fraction = len(is_normal), self._held_out_fraction
         order = rng.permutation(n_rows) if fraction else np.arange(n_rows)
         n_held_out = math.ceil(fraction * n_rows)
         train, held_out = order[n_held_out:], order[:n_held_out]
@@ -318,8 +308,8 @@ class BaseDetector(
                 f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
                 "on; lower validation_fraction."
             )
-        order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
-        return x[order[n_valid:]], x[order[:n_valid]]
+        order = np.random.RandomState(seed).permutation(len(x))
+        return taken(x, order[n_valid:]), taken(x, order[:n_valid])
 
     def _members(self, x, seeds):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -386,12 +376,9 @@ class BaseDetector(
         score = Ensemble([self._make_score() for _ in seeds])
         if not score.needs_fit:
             return score, None
-        reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
+        reference = taken(X, self._trusted_rows(X, np.random.RandomState(seeds[0])))
         with torch.inference_mode():
-            blocks = list(self._blocks(reference))
-            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks], 1)
-            columns = zip(*(b[1] for b in blocks), strict=True)
-            output = Output(*(None if c[0] is None else torch.cat(c, 1) for c in columns))
+            x, output, error = _joined(self._blocks(reference))
             score.fit(x, output, error, self.net_.module_.unstack(), seeds)
             return score, None if self._distrust else score.held_out(x, output, error)
 
@@ -402,8 +389,9 @@ class BaseDetector(
             loss = self._by_block(self._loss, X)
             n_trusted = max(2, math.ceil(round(len(X) * (1 - self._distrust), 9)))
             rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
-        if len(rows) > MAX_REFERENCE_ROWS:
-            rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
+        most = min(MAX_REFERENCE_ROWS, MAX_REFERENCE_VALUES // math.prod(X.shape[1:]))
+        if len(rows) > max(most, MIN_REFERENCE_ROWS):
+            rows = np.sort(rng.choice(rows, max(most, MIN_REFERENCE_ROWS), replace=False))
         return rows
 
     def _loss(self, x, output, error):
@@ -443,7 +431,7 @@ class BaseDetector(
         return tags
 
 
-def _history_table(history):
+def history_table(history):
     """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
     names = {
         "epoch": "epoch",
@@ -456,3 +444,20 @@ def _history_table(history):
     rows = list(history)
     recorded = {new: old for old, new in names.items() if old in rows[0]}
     return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})
+
+
+def _joined(blocks):
+    """Rows, network output and error map of all blocks, each as one."""
+    x, outputs, errors = map(list, zip(*blocks, strict=True))
+    output = [list(column) for column in zip(*outputs, strict=True)]
+    del outputs
+    # One column after another, whose blocks are then free: all at once would take twice the memory.
+    x = torch.cat(x)
+    return x, Output(*map(_cat, output)), _cat(errors)
+
+
+def _cat(column):
+    """Blocks of a column as one, along the rows; the list is emptied. None where there are none."""
+    joined = None if column[0] is None else torch.cat(column, 1)
+    column.clear()
+    return joined

@@ -14,7 +14,7 @@ model files can hold that. Tensors of float32 lie on the device of the rows, all
 from copy import deepcopy
 
 from skvae.scores._base import FunctionScore, Score
-from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, by_rows, padded, row_sums
+from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, block_size, by_rows, padded, row_sums
 from skvae.scores._errors import (
     Elbo,
     Iwae,
@@ -58,6 +58,7 @@ __all__ = [
     "SmoothMax",
     "Ssim",
     "Standardized",
+    "block_size",
     "by_rows",
     "fit_mixture",
     "hog",
