@@ -1,13 +1,10 @@
 """`save` and `load`: what of an estimator goes into the file, and how it is put together again."""
 
 import inspect
+from importlib import import_module
 
-import numpy as np
-import sklearn
-import torch
 from sklearn.utils.validation import check_is_fitted
 
-import skvae
 from skvae.base._input import resolve_device
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._classes import MODELS, check_names
@@ -17,7 +14,7 @@ from skvae.persistence._state import check_state
 from skvae.persistence._tree import Decoder, Encoder, NotStorable
 from skvae.training import Autoencoder, restored_net
 
-PACKAGES = (skvae, np, sklearn, torch)
+PACKAGES = ("skvae", "numpy", "sklearn", "skorch", "torch")
 SECTIONS = {"class", "versions", "params", "built", "weights", "state"}
 # What a detector derives from its net, or is told by `load`.
 NOT_STATE = {"net_", "_built", "latent_dim_", "_n_features_out", "device", "device_"}
@@ -93,7 +90,7 @@ def save(detector, path):
     try:
         model = {
             "class": name,
-            "versions": {each.__name__: str(each.__version__) for each in PACKAGES},
+            "versions": {each: str(import_module(each).__version__) for each in PACKAGES},
             "params": {key: encoder.encode(each, key) for key, each in params.items()},
             "built": {key: encoder.encode(each, key) for key, each in detector._built.items()},
             "weights": {
