@@ -164,7 +164,6 @@ def make_study():
         print_tables({"AUROC of the other digits": oneclass_shown(results)}, out)
 
     @study.command()
-<<<<<<< HEAD
     def plots(
         out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/plots"),
         quick: Annotated[
@@ -178,7 +177,8 @@ def make_study():
 
         tables = studies.plots(range(seeds), out, quick=quick)
         print_tables(plots_shown(tables), out)
-=======
+
+    @study.command()
     def brain(
         data: Annotated[
             Path | None,
@@ -196,7 +196,6 @@ def make_study():
 
         results = studies.brain(data, range(seeds), out, quick=quick)
         print_tables(brain_shown(results), out)
->>>>>>> 7e833c1602b8dfb5d8323a373fdceda7a4f46b03
 
     return study
 
