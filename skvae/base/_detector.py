@@ -47,6 +47,9 @@ from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
+# Nor may they fill the memory, where they are large images.
+MAX_REFERENCE_VALUES = 1 << 25
+MIN_REFERENCE_ROWS = 200
 # A percentile of so many training scores is sure to a third of a percentage point.
 MAX_THRESHOLD_ROWS = 10_000
 # Error maps of so many training rows fix the scale that maps are drawn in.
@@ -318,8 +321,8 @@ class BaseDetector(
                 f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
                 "on; lower validation_fraction."
             )
-        order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
-        return x[order[n_valid:]], x[order[:n_valid]]
+        order = np.random.RandomState(seed).permutation(len(x))
+        return taken(x, order[n_valid:]), taken(x, order[:n_valid])
 
     def _members(self, x, seeds):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -386,12 +389,9 @@ class BaseDetector(
         score = Ensemble([self._make_score() for _ in seeds])
         if not score.needs_fit:
             return score, None
-        reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
+        reference = taken(X, self._trusted_rows(X, np.random.RandomState(seeds[0])))
         with torch.inference_mode():
-            blocks = list(self._blocks(reference))
-            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks], 1)
-            columns = zip(*(b[1] for b in blocks), strict=True)
-            output = Output(*(None if c[0] is None else torch.cat(c, 1) for c in columns))
+            x, output, error = _joined(self._blocks(reference))
             score.fit(x, output, error, self.net_.module_.unstack(), seeds)
             return score, None if self._distrust else score.held_out(x, output, error)
 
@@ -402,8 +402,9 @@ class BaseDetector(
             loss = self._by_block(self._loss, X)
             n_trusted = max(2, math.ceil(round(len(X) * (1 - self._distrust), 9)))
             rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
-        if len(rows) > MAX_REFERENCE_ROWS:
-            rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
+        most = min(MAX_REFERENCE_ROWS, MAX_REFERENCE_VALUES // math.prod(X.shape[1:]))
+        if len(rows) > max(most, MIN_REFERENCE_ROWS):
+            rows = np.sort(rng.choice(rows, max(most, MIN_REFERENCE_ROWS), replace=False))
         return rows
 
     def _loss(self, x, output, error):
@@ -456,3 +457,20 @@ def history_table(history):
     rows = list(history)
     recorded = {new: old for old, new in names.items() if old in rows[0]}
     return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})
+
+
+def _joined(blocks):
+    """Rows, network output and error map of all blocks, each as one."""
+    x, outputs, errors = map(list, zip(*blocks, strict=True))
+    output = [list(column) for column in zip(*outputs, strict=True)]
+    del outputs
+    # One column after another, whose blocks are then free: all at once would take twice the memory.
+    x = torch.cat(x)
+    return x, Output(*map(_cat, output)), _cat(errors)
+
+
+def _cat(column):
+    """Blocks of a column as one, along the rows; the list is emptied. None where there are none."""
+    joined = None if column[0] is None else torch.cat(column, 1)
+    column.clear()
+    return joined

@@ -14,6 +14,7 @@ __all__ = [
     "ImageLayout",
     "as_floats",
     "as_images",
+    "check_preparation",
     "table_as_images",
     "table_layout",
     "table_shape",
@@ -114,6 +115,19 @@ def validate_images(
         X, image_shape, layout=layout, smallest_side=smallest_side, names=names
     )
     return images, layout, *y
+
+
+def check_preparation(found, seen):
+    """Refuse images that were prepared otherwise than those of ``fit``; None is not known."""
+    if seen is not None and found != seen:
+        found, seen = (
+            ", ".join(f"{name}={value!r}" for name, value in sorted(preparation.items()))
+            for preparation in (found, seen)
+        )
+        raise ValueError(
+            f"X was prepared with {found}, but fit saw images prepared with {seen}: open the "
+            "folder by load_image_folder(path, **detector.image_preparation_)."
+        )
 
 
 def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):

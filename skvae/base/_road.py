@@ -205,8 +205,8 @@ class RoadMixin(TransformerMixin):
 
     # -- the road, for rows that are validated already ---------------------------------------
 
-    # What detectors of images do in their own way: `_read`, `_network_rows`, `_arranged` and
-    # `_restored`, in blocks of `_block_size` rows.
+    # What detectors of images do in their own way: `_read`, `_network_rows`, `_network_blocks`,
+    # `_arranged` and `_restored`, in blocks of `_block_size` rows.
 
     _block_size = BLOCK_ROWS
 
@@ -262,12 +262,17 @@ class RoadMixin(TransformerMixin):
         """
         module = self.net_.module_.eval()
         size = self._block_size
-        for start in range(0, len(X), BLOCKS_PER_SCALING * size):
-            for x in self._network_rows(X[start : start + BLOCKS_PER_SCALING * size]).split(size):
-                n = len(x)
-                output, error = module(padded(x, size))
-                output = Output(*(None if part is None else part[:, :n] for part in output))
-                yield x, output, error[:, :n]
+        for x in self._network_blocks(X):
+            n = len(x)
+            output, error = module(padded(x, size))
+            output = Output(*(None if part is None else part[:, :n] for part in output))
+            yield x, output, error[:, :n]
+
+    def _network_blocks(self, X):
+        """Rows as the network takes them, in blocks of at most `_block_size`."""
+        step = BLOCKS_PER_SCALING * self._block_size
+        for start in range(0, len(X), step):
+            yield from self._network_rows(X[start : start + step]).split(self._block_size)
 
     @property
     def _module_device(self):

@@ -7,10 +7,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.base import BaseDetector
-from skvae.base._images import table_as_images, table_layout, table_shape, validate_images
+from skvae.base._images import (
+    check_preparation,
+    table_as_images,
+    table_layout,
+    table_shape,
+    validate_images,
+)
 from skvae.base._input import holds_sizes, naming_the_column
+from skvae.base._lazy import LazyImages, is_lazy
 from skvae.networks import ConvAutoencoder, as_floats, smallest_side
-from skvae.scores import BLOCK_IMAGES, IMAGE_SCORE, SmoothMax
+from skvae.scores import IMAGE_SCORE, SmoothMax, block_size
 
 
 class _ImageDetector(BaseDetector):
@@ -23,7 +30,6 @@ class _ImageDetector(BaseDetector):
     _fits_on_one_thread = True
     _takes_images = True
     _fuse = SmoothMax
-    _block_size = BLOCK_IMAGES
     _network_parameters = (
         "channels",
         "hidden_layer_sizes",
@@ -50,14 +56,20 @@ class _ImageDetector(BaseDetector):
         rows, layout = self._validated(X, image_shape=self.image_shape, min_samples=2)
         if layout is not None:
             self._layout = layout
+        self.image_preparation_ = dict(X.preparation) if is_lazy(X) else None
         self._check_goes_on(rows)
         return rows
 
     def _read(self, X):
         check_is_fitted(self)
+        if is_lazy(X):
+            check_preparation(X.preparation, self.image_preparation_)
         return self._validated(X, layout=self._layout)
 
     def _validated(self, X, **options):
+        if is_lazy(X):
+            _, layout = self._validated(X[:2], **options)
+            return LazyImages(X), layout
         with naming_the_column(X) if getattr(X, "ndim", 0) == 2 else nullcontext():
             return validate_images(
                 self, X, smallest_side=self._smallest_side, keep_table=True, **options
@@ -78,7 +90,21 @@ class _ImageDetector(BaseDetector):
             self._layout = table_layout(X, self._smallest_side)
 
     def _rows_to_train(self, X):
-        return self._as_images(X).contiguous()
+        return X if isinstance(X, LazyImages) else self._as_images(X).contiguous()
+
+    @property
+    def _block_size(self):
+        return block_size(self._layout.shape)
+
+    def _network_blocks(self, X):
+        """One block after another, because images are large; those on disk are read ahead."""
+        size = self._block_size
+        blocks = (slice(start, start + size) for start in range(0, len(X), size))
+        parts = (
+            X.read_ahead(blocks) if isinstance(X, LazyImages) else (X[block] for block in blocks)
+        )
+        for part in parts:
+            yield self._network_rows(part)
 
     def _network_rows(self, X):
         # In one order of memory, by which computations round, whatever the layout of X.
@@ -133,8 +159,9 @@ class ConvAEDetector(_ImageDetector):
     scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
-    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
-    halved once a convolution; other sides are padded inside. uint8 stays uint8 in memory.
+    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]; or an `ImageFolder`, which is read
+    batch by batch. They may have any size that can be halved once a convolution; other sides are
+    padded inside. uint8 stays uint8 in memory.
 
     Parameters
     ----------
@@ -265,6 +292,9 @@ class ConvAEDetector(_ImageDetector):
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device
+    image_preparation_ : dict or None
+        How the images of an `ImageFolder` were prepared: ``load_image_folder(path,
+        **detector.image_preparation_)`` prepares others as they were. None after arrays.
     n_features_in_ : int
         Numbers an image holds.
     feature_names_in_ : ndarray of str
@@ -371,8 +401,9 @@ class ConvVAEDetector(_ImageDetector):
     scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
-    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]. They may have any size that can be
-    halved once a convolution; other sides are padded inside. uint8 stays uint8 in memory.
+    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]; or an `ImageFolder`, which is read
+    batch by batch. They may have any size that can be halved once a convolution; other sides are
+    padded inside. uint8 stays uint8 in memory.
 
     Parameters
     ----------
@@ -507,6 +538,9 @@ class ConvVAEDetector(_ImageDetector):
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device
+    image_preparation_ : dict or None
+        How the images of an `ImageFolder` were prepared: ``load_image_folder(path,
+        **detector.image_preparation_)`` prepares others as they were. None after arrays.
     n_features_in_ : int
         Numbers an image holds.
     feature_names_in_ : ndarray of str
