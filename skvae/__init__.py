@@ -8,6 +8,7 @@ from skvae.detectors import (
     VAEDetector,
     WindowDetector,
 )
+from skvae.persistence import load, save
 
 __version__ = "0.1.0"
 
@@ -18,4 +19,6 @@ __all__ = [
     "ConvVAEDetector",
     "VAEDetector",
     "WindowDetector",
+    "load",
+    "save",
 ]

@@ -50,7 +50,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -64,7 +64,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -78,7 +78,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -97,7 +97,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
         y : array-like of shape (n_samples,), default=None
             Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Numbers that are
             no such labels are ignored, with a warning.
@@ -216,7 +216,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------

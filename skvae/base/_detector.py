@@ -37,7 +37,7 @@ from skvae.base._input import (
     scaled,
     taken,
 )
-from skvae.base._road import RoadMixin
+from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS, Output
@@ -46,8 +46,13 @@ from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
 MAX_REFERENCE_ROWS = 5000
+# Nor may they fill the memory, where they are large images.
+MAX_REFERENCE_VALUES = 1 << 25
+MIN_REFERENCE_ROWS = 200
 # A percentile of so many training scores is sure to a third of a percentage point.
 MAX_THRESHOLD_ROWS = 10_000
+# Error maps of so many training rows fix the scale that maps are drawn in.
+MAX_MAP_ROWS = 100
 
 
 class Plan(NamedTuple):
@@ -172,15 +177,19 @@ class BaseDetector(
         """Take the trained net, fit the score on trusted rows, and set the threshold."""
         if isinstance(net, Exception):
             raise net
-        self.net_ = net
-        self._built = self._architecture(self._input_shape(X))
-        network = net.module_.network
-        self.latent_dim_ = network.latent_dim
-        self._n_features_out = self.latent_dim_ * network.n_members
+        self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = _history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
+        self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
+
+    def _take_net(self, net, built):
+        """Make a trained net one's own, and what it was built by."""
+        self.net_, self._built = net, built
+        network = net.module_.network
+        self.latent_dim_ = network.latent_dim
+        self._n_features_out = self.latent_dim_ * network.n_members
 
     def _make_score(self):
         return make_score(self._score_parameter, self._fuse)
@@ -198,7 +207,8 @@ class BaseDetector(
         if score.needs_posterior and not self._variational:
             raise ValueError(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
-                f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
+                f"detector, which {type(self).__name__} has not; use "
+                f"{'ConvVAEDetector' if self._takes_images else 'VAEDetector'} or another score."
             )
         if score.images_only and not self._takes_images:
             raise ValueError(
@@ -298,8 +308,8 @@ class BaseDetector(
                 f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
                 "on; lower validation_fraction."
             )
-        order = torch.as_tensor(np.random.RandomState(seed).permutation(len(x)))
-        return x[order[n_valid:]], x[order[:n_valid]]
+        order = np.random.RandomState(seed).permutation(len(x))
+        return taken(x, order[n_valid:]), taken(x, order[:n_valid])
 
     def _members(self, x, seeds):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -366,12 +376,9 @@ class BaseDetector(
         score = Ensemble([self._make_score() for _ in seeds])
         if not score.needs_fit:
             return score, None
-        reference = X[self._trusted_rows(X, np.random.RandomState(seeds[0]))]
+        reference = taken(X, self._trusted_rows(X, np.random.RandomState(seeds[0])))
         with torch.inference_mode():
-            blocks = list(self._blocks(reference))
-            x, error = torch.cat([b[0] for b in blocks]), torch.cat([b[2] for b in blocks], 1)
-            columns = zip(*(b[1] for b in blocks), strict=True)
-            output = Output(*(None if c[0] is None else torch.cat(c, 1) for c in columns))
+            x, output, error = _joined(self._blocks(reference))
             score.fit(x, output, error, self.net_.module_.unstack(), seeds)
             return score, None if self._distrust else score.held_out(x, output, error)
 
@@ -382,14 +389,25 @@ class BaseDetector(
             loss = self._by_block(self._loss, X)
             n_trusted = max(2, math.ceil(round(len(X) * (1 - self._distrust), 9)))
             rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
-        if len(rows) > MAX_REFERENCE_ROWS:
-            rows = np.sort(rng.choice(rows, MAX_REFERENCE_ROWS, replace=False))
+        most = min(MAX_REFERENCE_ROWS, MAX_REFERENCE_VALUES // math.prod(X.shape[1:]))
+        if len(rows) > max(most, MIN_REFERENCE_ROWS):
+            rows = np.sort(rng.choice(rows, max(most, MIN_REFERENCE_ROWS), replace=False))
         return rows
 
     def _loss(self, x, output, error):
         loss = error.flatten(2).sum(2)
         loss = loss if output.penalty is None else loss + self.beta * output.penalty
         return loss.mean(0)
+
+    def _fit_map_scale(self, X):
+        """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
+        rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
+
+        def summed_over_channels(x, output, error):
+            maps = self.score_.error_map(x, output, error)
+            return maps.sum(1) if maps.ndim == 4 else maps
+
+        return map_scale(self._by_block(summed_over_channels, X[rows], dtype=np.float32))
 
     def _fit_threshold(self, X, y, plan, scores):
         """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""
@@ -426,3 +444,20 @@ def _history_table(history):
     rows = list(history)
     recorded = {new: old for old, new in names.items() if old in rows[0]}
     return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})
+
+
+def _joined(blocks):
+    """Rows, network output and error map of all blocks, each as one."""
+    x, outputs, errors = map(list, zip(*blocks, strict=True))
+    output = [list(column) for column in zip(*outputs, strict=True)]
+    del outputs
+    # One column after another, whose blocks are then free: all at once would take twice the memory.
+    x = torch.cat(x)
+    return x, Output(*map(_cat, output)), _cat(errors)
+
+
+def _cat(column):
+    """Blocks of a column as one, along the rows; the list is emptied. None where there are none."""
+    joined = None if column[0] is None else torch.cat(column, 1)
+    column.clear()
+    return joined

@@ -126,8 +126,18 @@ def resolve_device(device):
 
 
 def taken(X, rows):
-    """Rows of ``X`` by their sorted indices; ``X`` itself, and no copy, where these are all."""
-    return X if len(rows) == len(X) else X[rows]
+    """Rows of ``X`` by their sorted indices; ``X`` itself, and no copy, where these are all.
+
+    Of images on disk they stay there.
+    """
+    if len(rows) == len(X):
+        return X
+    return X.subset(rows) if hasattr(X, "subset") else X[rows]
+
+
+def sizes(given):
+    """One size, or several, as a tuple."""
+    return (given,) if isinstance(given, Integral) else tuple(given)
 
 
 def holds_sizes(sizes):

@@ -12,6 +12,18 @@ from skvae.scores import BLOCK_ROWS, Iwae, padded, row_sums
 
 # Scalers validate, which costs as much as the network does; so they get many blocks at once.
 BLOCKS_PER_SCALING = 16
+# Of the values of error maps, those beyond the ends of the scale that they are drawn in.
+BEYOND_SCALE = 0.001
+
+
+def map_scale(error_map):
+    """Ends of a scale for error maps like these: a few of their values may lie beyond it.
+
+    The low end is the 0.1 % quantile or zero, whichever is lower, the high end the 99.9 % quantile.
+    """
+    low, high = np.quantile(error_map, [BEYOND_SCALE, 1 - BEYOND_SCALE]).tolist()
+    low = min(low, 0.0)
+    return low, high if high > low else low + 1.0  # all alike
 
 
 class RoadMixin(TransformerMixin):
@@ -25,7 +37,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
         return_std : bool, default=False
             Whether to return the spread over the members of an ensemble as well.
 
@@ -55,7 +67,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -70,7 +82,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -98,7 +110,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -113,22 +125,14 @@ class RoadMixin(TransformerMixin):
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
         """
         rows, layout = self._read(X)
-        values = self._arranged(self._by_block(self.score_.error_map, rows), layout)
-        container = _get_output_config("transform", self)["dense"]
-        if container == "default" or values.ndim != 2:
-            return values
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{i}" for i in range(self.n_features_in_)]
-        adapter = ADAPTERS_MANAGER.adapters[container]
-        return adapter.create_container(values, X, columns=list(names))
+        return self._contained(self._arranged(self._error_maps(rows), layout), X)
 
     def reconstruct(self, X):
         """What the network makes of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -149,7 +153,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -193,8 +197,8 @@ class RoadMixin(TransformerMixin):
 
     # -- the road, for rows that are validated already ---------------------------------------
 
-    # What detectors of images do in their own way: `_read`, `_network_rows`, `_arranged` and
-    # `_restored`, in blocks of `_block_size` rows.
+    # What detectors of images do in their own way: `_read`, `_network_rows`, `_network_blocks`,
+    # `_arranged` and `_restored`, in blocks of `_block_size` rows.
 
     _block_size = BLOCK_ROWS
 
@@ -217,6 +221,17 @@ class RoadMixin(TransformerMixin):
         """Values a feature, such as an error map, in the layout of X."""
         return values
 
+    def _contained(self, values, X):
+        """A row of values a feature as ``set_output`` wants it."""
+        container = _get_output_config("transform", self)["dense"]
+        if container == "default" or values.ndim != 2:
+            return values
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{i}" for i in range(self.n_features_in_)]
+        adapter = ADAPTERS_MANAGER.adapters[container]
+        return adapter.create_container(values, X, columns=list(names))
+
     def _restored(self, x_hat, layout=None):
         """What the network decoded, in the units and the layout of X; None is that of ``fit``."""
         if self.scaler_ is None:
@@ -227,6 +242,9 @@ class RoadMixin(TransformerMixin):
 
     def _anomaly_scores(self, X):
         return self._by_block(self.score_, X)
+
+    def _error_maps(self, X):
+        return self._by_block(self.score_.error_map, X)
 
     def _by_block(self, function, X, dtype=np.float64):
         """``function(x, output, error)`` of all rows, evaluated block by block."""
@@ -250,12 +268,17 @@ class RoadMixin(TransformerMixin):
         """
         module = self.net_.module_.eval()
         size = self._block_size
-        for start in range(0, len(X), BLOCKS_PER_SCALING * size):
-            for x in self._network_rows(X[start : start + BLOCKS_PER_SCALING * size]).split(size):
-                n = len(x)
-                output, error = module(padded(x, size))
-                output = Output(*(None if part is None else part[:, :n] for part in output))
-                yield x, output, error[:, :n]
+        for x in self._network_blocks(X):
+            n = len(x)
+            output, error = module(padded(x, size))
+            output = Output(*(None if part is None else part[:, :n] for part in output))
+            yield x, output, error[:, :n]
+
+    def _network_blocks(self, X):
+        """Rows as the network takes them, in blocks of at most `_block_size`."""
+        step = BLOCKS_PER_SCALING * self._block_size
+        for start in range(0, len(X), step):
+            yield from self._network_rows(X[start : start + step]).split(self._block_size)
 
     @property
     def _module_device(self):

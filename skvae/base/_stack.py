@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from skvae.base._input import one_thread
 from skvae.training import fit_autoencoders
@@ -122,6 +123,8 @@ class _Fits:
 def _sharing_rows(plan, known):
     """``plan`` with the tensor of an earlier one in place of equal rows."""
     own = plan.members[0].rows
+    if not torch.is_tensor(own):  # images on disk
+        return plan
     digest = hashlib.blake2b(own.cpu().contiguous().numpy()).digest()
     rows = known.setdefault((own.shape, digest), own)
     return plan._replace(members=[member._replace(rows=rows) for member in plan.members])

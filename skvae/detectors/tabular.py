@@ -159,6 +159,9 @@ class AEDetector(_TabularDetector):
     net_ : skorch.NeuralNet
         Its ``module_`` holds the network and the likelihood.
     scaler_ : fitted transformer or None
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
+        and the 99.9 % quantile of the maps of 100 training rows.
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device
@@ -385,6 +388,9 @@ class VAEDetector(_TabularDetector):
     net_ : skorch.NeuralNet
         Its ``module_`` holds the network and the likelihood.
     scaler_ : fitted transformer or None
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
+        and the 99.9 % quantile of the maps of 100 training rows.
     score_ : fitted score
     thresholder_ : fitted threshold estimator
     device_ : torch.device

@@ -11,7 +11,7 @@ signature is a score. Those that learn something of the training rows first are 
 from copy import deepcopy
 
 from skvae.scores._base import FunctionScore, Score
-from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, by_rows, padded, row_sums
+from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, block_size, by_rows, padded, row_sums
 from skvae.scores._errors import (
     Elbo,
     Iwae,
@@ -55,6 +55,7 @@ __all__ = [
     "SmoothMax",
     "Ssim",
     "Standardized",
+    "block_size",
     "by_rows",
     "fit_mixture",
     "hog",

@@ -1,13 +1,29 @@
 """Blocks of one shape, so that no bit of a row's result depends on the rows beside it."""
 
+import math
+
 import numpy as np
 import torch
 
 # Networks and matrix products run on blocks of this many rows, the last one padded: the result of
 # a row would otherwise differ in the last bit with the number of rows beside it.
 BLOCK_ROWS = 1024
-# Images are larger than rows, and so are the arrays that convolutions make of them.
+# Images are larger than rows, and so are the arrays that convolutions make of them: fewer to a
+# block once they are large, but so many that a convolution still keeps the processor busy.
 BLOCK_IMAGES = 256
+MIN_BLOCK_IMAGES = 16
+BLOCK_VALUES = 1 << 20
+
+
+def block_size(shape, most=BLOCK_IMAGES):
+    """Number of images of ``shape`` (channels, height, width) that make a block.
+
+    Examples
+    --------
+    >>> block_size((1, 28, 28)), block_size((1, 128, 128)), block_size((3, 224, 224))
+    (256, 64, 16)
+    """
+    return min(most, max(MIN_BLOCK_IMAGES, BLOCK_VALUES // math.prod(shape)))
 
 
 def padded(x, n_rows=BLOCK_ROWS):
@@ -16,7 +32,7 @@ def padded(x, n_rows=BLOCK_ROWS):
     return torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing > 0 else x
 
 
-def by_rows(function, *tensors):
+def by_rows(function, *tensors, size=None):
     """``function`` of one or more tensors of the same length, evaluated in blocks of fixed shape.
 
     Parameters
@@ -24,14 +40,17 @@ def by_rows(function, *tensors):
     function : callable
         Takes as many tensors as are given, returns one of as many rows.
     *tensors : tensor of shape (n_samples, ...)
+    size : int, default=None
+        Rows of a block; None is `block_size` of the largest rows.
 
     Returns
     -------
     values : tensor of shape (n_samples, ...)
     """
+    size = size or min(block_size(tensor.shape[1:]) for tensor in tensors)
     parts = []
-    for blocks in zip(*(tensor.split(BLOCK_IMAGES) for tensor in tensors), strict=True):
-        values = function(*(padded(block, BLOCK_IMAGES) for block in blocks))
+    for blocks in zip(*(tensor.split(size) for tensor in tensors), strict=True):
+        values = function(*(padded(block, size) for block in blocks))
         parts.append(values[: len(blocks[0])])
     return torch.cat(parts)
 

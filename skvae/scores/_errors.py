@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from skvae.networks import COLUMNS
 from skvae.scores._base import Score
-from skvae.scores._blocks import as_array, by_rows, padded, row_sums, scale_of
+from skvae.scores._blocks import as_array, block_size, by_rows, padded, row_sums, scale_of
 
 N_DRAWS = 6
 
@@ -112,12 +112,12 @@ class _Sampled(Score):
         std = torch.exp(0.5 * output.log_var)
         for noise in self.draws_:
             z = output.latent + noise * std
-            yield noise, z, self.autoencoder_.likelihood(x, self._decoded(z, x.ndim > 2)[None])[0]
+            yield noise, z, self.autoencoder_.likelihood(x, self._decoded(z, x.shape[1:])[None])[0]
 
-    def _decoded(self, z, as_images):
+    def _decoded(self, z, shape):
         decode = self.autoencoder_.network.decode
-        if as_images:
-            return by_rows(lambda block: decode(block[None])[0], z)
+        if len(shape) > 1:
+            return by_rows(lambda block: decode(block[None])[0], z, size=block_size(shape))
         return decode(padded(z)[None])[0, : len(z)]
 
 

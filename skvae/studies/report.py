@@ -2,29 +2,9 @@
 
 import io
 import json
-import os
-from contextlib import contextmanager
 from pathlib import Path
 
-
-@contextmanager
-def replacing(path):
-    """Open a file beside ``path`` that takes its place only once it is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            yield file
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_text(path, text):
-    """Write a text file, whole or not at all."""
-    with replacing(path) as file:
-        file.write(text.encode("utf-8"))
+from skvae._files import replacing, write_text
 
 
 def write_table(path, frame):

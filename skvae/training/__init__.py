@@ -8,5 +8,14 @@ module.
 
 from skvae.training._autoencoder import Autoencoder, Member, loss_parts
 from skvae.training._net import OPTIMIZERS, fit_autoencoders, lr_factor
+from skvae.training._restored import restored_net
 
-__all__ = ["OPTIMIZERS", "Autoencoder", "Member", "fit_autoencoders", "loss_parts", "lr_factor"]
+__all__ = [
+    "OPTIMIZERS",
+    "Autoencoder",
+    "Member",
+    "fit_autoencoders",
+    "loss_parts",
+    "lr_factor",
+    "restored_net",
+]

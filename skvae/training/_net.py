@@ -11,6 +11,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skvae.networks import as_floats
+from skvae.scores import BLOCK_ROWS, block_size
 from skvae.training._autoencoder import Autoencoder, loss_parts
 
 # The fused update is one kernel for all parameters: it halves the cost of a small step on a CPU.
@@ -29,9 +30,10 @@ class AutoencoderNet(NeuralNet):
     """skorch's NeuralNet with an epoch loop for rows that are already a tensor.
 
     Rows are gathered and cut into views instead of passing a DataLoader, and the history holds one
-    record an epoch: means over the members. Callbacks of epochs work as ever; where a callback
-    listens to batches or gradients, skorch's own loop runs instead, with equal result; its batches
-    are ``({"x": (n_members, batch_size, n_features), "noise": ...}, None)``.
+    record an epoch: means over the members. Rows that are no tensor have a method ``read_ahead``,
+    and are read batch by batch. Callbacks of epochs work as ever; where a callback listens to
+    batches or gradients, skorch's own loop runs instead, with equal result; its batches are
+    ``({"x": (n_members, batch_size, n_features), "noise": ...}, None)``.
     """
 
     def __init__(self, module, *, n_steps, show_bar, **kwargs):
@@ -116,7 +118,8 @@ class AutoencoderNet(NeuralNet):
         if training:
             self._run_training_epoch(iterator, step_fn, **fit_params)
         else:
-            self._record_loss("valid_loss", self._losses_at_mean(iterator[None]))
+            rows = torch.arange(len(iterator))[None]
+            self._record_loss("valid_loss", self._losses_at_mean(iterator, rows))
 
     def _run_training_epoch(self, iterator, step_fn, **fit_params):
         self._parts, self._sizes = [], []
@@ -152,31 +155,40 @@ class AutoencoderNet(NeuralNet):
             start + torch.randperm(self._n_rows, generator=generator)[:n_used]
             for start, generator in zip(self._starts, self._generators, strict=True)
         ]
-        for part in torch.stack(order).split(self.batch_size * BATCHES_PER_GATHER, dim=1):
-            rows = X.index_select(0, part.flatten().to(X.device)).unflatten(0, part.shape)
-            columns = {"x": rows, "noise": self._noise(part.shape[1], X.device)}
-            columns = {
-                name: values.split(self.batch_size, dim=1)
-                for name, values in columns.items()
-                if values is not None
-            }
-            for values in zip(*columns.values(), strict=True):
-                if self._sets_lr:
-                    factor = lr_factor(self.n_steps - self.steps_left, self.n_steps)
-                    for group in self.optimizer_.param_groups:
-                        group["lr"] = self.lr * factor
-                batch = dict(zip(columns, values, strict=True))
-                # Images are kept as they are, uint8 in most cases, until they are a batch.
-                batch["x"] = as_floats(batch["x"])
-                yield batch
-                self.steps_left -= 1
-                self._bar.update()
+        order = torch.stack(order)
+        columns = {"x": self._row_batches(X, order), "noise": self._noise_batches(order, X.device)}
+        if not self.module_.network.variational:
+            del columns["noise"]
+        for values in zip(*columns.values(), strict=True):
+            if self._sets_lr:
+                factor = lr_factor(self.n_steps - self.steps_left, self.n_steps)
+                for group in self.optimizer_.param_groups:
+                    group["lr"] = self.lr * factor
+            batch = dict(zip(columns, values, strict=True))
+            # Images are kept as they are, uint8 in most cases, until they are a batch.
+            batch["x"] = as_floats(batch["x"])
+            yield batch
+            self.steps_left -= 1
+            self._bar.update()
+
+    def _row_batches(self, X, order):
+        """Rows of each batch, of shape (n_members, batch_size, ...)."""
+        if torch.is_tensor(X):
+            for part in order.split(self.batch_size * BATCHES_PER_GATHER, dim=1):
+                yield from _gathered(X, part).split(self.batch_size, dim=1)
+        else:
+            parts = order.split(self.batch_size, dim=1)
+            batches = X.read_ahead(part.flatten() for part in parts)
+            for part, rows in zip(parts, batches, strict=True):
+                yield rows.unflatten(0, part.shape)
+
+    def _noise_batches(self, order, device):
+        for part in order.split(self.batch_size * BATCHES_PER_GATHER, dim=1):
+            yield from self._noise(part.shape[1], device).split(self.batch_size, dim=1)
 
     def _noise(self, n_rows, device):
         """Normal draws for each latent of a member; 0 for those that only pad it."""
         network = self.module_.network
-        if not network.variational:
-            return None
         noise = torch.zeros(network.n_members, n_rows, network.code_dim)
         for own, dim, generator in zip(noise, network.latent_dims, self._generators, strict=True):
             own[:, :dim] = torch.randn(n_rows, dim, generator=generator)
@@ -193,22 +205,21 @@ class AutoencoderNet(NeuralNet):
         return loss.sum()
 
     @torch.inference_mode()
-    def _losses_at_mean(self, x, block=1024):
-        """Loss of rows of shape (n_members or 1, n, ...) at the posterior mean, one a member."""
+    def _losses_at_mean(self, X, rows):
+        """Loss at the posterior mean, one a member, of rows of X by indices (n_members or 1, n)."""
         total = 0
-        for part in x.split(block, dim=1):
-            reconstruction, kl = loss_parts(
-                *self.module_(as_floats(part)), self._betas, self._trims
-            )
+        for part in rows.split(block_size(X.shape[1:], BLOCK_ROWS), dim=1):
+            x = as_floats(_gathered(X, part).to(self.device))
+            reconstruction, kl = loss_parts(*self.module_(x), self._betas, self._trims)
             loss = reconstruction if kl is None else reconstruction + self._betas[:, 0] * kl
             total = total + loss * part.shape[1]
-        return total / x.shape[1]
+        return total / rows.shape[1]
 
     def _check_last_step(self, X):
-        """The last step comes after the last loss that was recorded."""
-        rows = torch.arange(min(self._n_rows, 1024))
+        """The last step comes after the last loss that was recorded: look at one batch again."""
+        rows = torch.arange(min(self._n_rows, self.batch_size))
         rows = torch.tensor(self._starts)[:, None] + rows
-        self._check_finite(self._losses_at_mean(X[rows].to(self.device)))
+        self._check_finite(self._losses_at_mean(X, rows))
 
     def _record_loss(self, name, losses):
         self._check_finite(losses)
@@ -224,6 +235,11 @@ class AutoencoderNet(NeuralNet):
             self.errors_.setdefault(i, error)
         if len(self.errors_) == len(losses):
             raise self.errors_[0]
+
+
+def _gathered(X, rows):
+    """Rows of X by indices of shape (n_members, n)."""
+    return X.index_select(0, rows.flatten().to(X.device)).unflatten(0, rows.shape)
 
 
 def _mean_of_finite(values):

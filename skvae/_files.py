@@ -1,0 +1,49 @@
+"""Files that are whole or not there at all."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Open a file beside ``path`` that takes its place only once it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path):
+    """Make a folder beside ``path`` that takes its place, with all it holds, once it is complete.
+
+    What stood at ``path`` stays as it is until then, and is removed after.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    before = path.with_name(f".{path.name}.{os.getpid()}.before")
+    beside.mkdir()
+    try:
+        yield beside
+        if path.exists():
+            os.replace(path, before)
+        os.replace(beside, path)
+    finally:
+        if before.exists() and not path.exists():  # interrupted between the two
+            os.replace(before, path)
+        for folder in (beside, before):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path, text):
+    """Write a text file, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,284 @@
+"""A folder of image files as an array whose rows are decoded when they are asked for."""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from skvae._optional import require
+from skvae.datasets._decoding import BadImage, check_preparation, decoded
+
+# First folders of a path that say what its images are for; the others name their kind.
+PARTS = ("train", "test", "val", "valid", "validation")
+# Beside them, masks of the anomalies (MVTec AD): pictures, but not of anything to be learnt.
+MASKS = "ground_truth"
+SHOWN_PROBLEMS = 3
+
+
+class Problem(NamedTuple):
+    """A file that was skipped, and why."""
+
+    file: str
+    reason: str
+
+
+class ImageFolder:
+    """Images of a folder: an array of shape (n, channels, height, width), uint8, on disk.
+
+    Made by `load_image_folder`. An index - a number, a slice, a mask or an array of numbers - gives
+    an ndarray of the images, decoded then. `subset` gives another `ImageFolder` instead.
+
+    Attributes
+    ----------
+    path : Path
+    files : ndarray of str of shape (n,)
+        Relative to ``path``, with forward slashes, in order.
+    labels : ndarray of str of shape (n,)
+        The folder that an image lies in, without the part: a class, or "" in a flat folder.
+    parts : ndarray of str of shape (n,)
+        "train", "test", "val", "valid" or "validation" where that is the first folder, else "".
+    classes : tuple of str
+        The different labels, sorted.
+    problems : list of (file, reason)
+        Files that were skipped.
+    preparation : dict
+        How images are prepared, as arguments of `load_image_folder`: size and color.
+    n_workers : int
+        Threads that decode.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, path, paths, problems, preparation, n_workers, images=None):
+        self.path = path
+        self.problems = problems
+        self.preparation = preparation
+        self.n_workers = n_workers
+        self._paths = paths
+        self._images = images
+        self.files = _as_strings(_shown(each) for each in paths)
+        places = [_part_and_label(each) for each in paths]
+        self.parts = _as_strings(part for part, _ in places)
+        self.labels = _as_strings(label for _, label in places)
+        self.classes = tuple(np.unique(self.labels).tolist())
+
+    @property
+    def shape(self):
+        """(n, channels, height, width)."""
+        n_channels = 1 if self.preparation["color"] == "grey" else 3
+        return (len(self._paths), n_channels, *self.preparation["size"])
+
+    @property
+    def nbytes(self):
+        """Bytes of all images, once decoded."""
+        return int(np.prod(self.shape))
+
+    def __len__(self):
+        return len(self._paths)
+
+    def __repr__(self):
+        skipped = f", {len(self.problems)} files skipped" if self.problems else ""
+        return f"<ImageFolder {str(self.path)!r}: {self.shape}, uint8{skipped}>"
+
+    def __getitem__(self, index):
+        rows = self._rows(index)
+        if rows.ndim == 0:
+            return self[[rows]][0]
+        if self._images is not None:
+            return self._images[rows]
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for at, image in enumerate(self._decode(rows)):
+            if isinstance(image, BadImage):
+                raise OSError(f"{self.path / self._paths[rows[at]]} has changed: {image}.")
+            images[at] = image
+        return images
+
+    def __array__(self, dtype=None, copy=None):
+        images = self[:]
+        return images if dtype is None else images.astype(dtype, copy=False)
+
+    def subset(self, index):
+        """Some of the images, as another `ImageFolder`; nothing is decoded.
+
+        Parameters
+        ----------
+        index : slice, mask or array of int
+            For example ``folder.parts == "train"``.
+
+        Returns
+        -------
+        folder : ImageFolder
+            In the order of ``index``, with all of ``problems``.
+        """
+        rows = self._rows(index)
+        return ImageFolder(
+            self.path,
+            [self._paths[row] for row in rows],
+            self.problems,
+            self.preparation,
+            self.n_workers,
+            None if self._images is None else self._images[rows],
+        )
+
+    def _rows(self, index):
+        return np.asarray(np.arange(len(self))[index])
+
+    def _decode(self, rows):
+        """Image, or `BadImage`, of each row, in order; a few are decoded ahead."""
+        files = [self.path / self._paths[row] for row in rows]
+        size, color = tuple(self.preparation["size"]), self.preparation["color"]
+
+        def image_or_reason(file):
+            try:
+                return decoded(file, size, color)
+            except BadImage as reason:
+                return reason
+
+        with ThreadPoolExecutor(self.n_workers) as pool:
+            for start in range(0, len(files), READ_AHEAD):
+                yield from pool.map(image_or_reason, files[start : start + READ_AHEAD])
+
+
+# Images that are decoded before the first of them is used.
+READ_AHEAD = 64
+
+
+def load_image_folder(
+    path, size=(224, 224), color="grey", n_workers=2, max_bytes_in_memory=1 << 28
+):
+    """Open a folder of images as an array that is decoded row by row, when it is needed.
+
+    Every file below the folder is an image of it, in the order of the sorted paths; hidden files
+    are passed over. The usual layouts are understood by the names of the folders:
+
+    - flat: ``*.png``;
+    - a folder for each class: ``no_tumor/*.jpg``, ``glioma_tumor/*.jpg``;
+    - ``train`` and ``test`` (or ``val``), flat or with classes in them;
+    - MVTec AD: ``train/good/*.png``, ``test/good``, ``test/scratch``; the masks in
+      ``ground_truth`` are left out.
+
+    All images are prepared alike: turned upright (EXIF), brought to grey or RGB and to 8 bits, and
+    resized to ``size`` whatever their proportions, by averaging. Images of 16 bits are divided by
+    257, floats are multiplied by 255; what is transparent shows white; of several frames the first
+    counts. Formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF and WebP.
+
+    Every file is decoded once here. One that cannot be - truncated, empty, of more than 67 million
+    pixels, no image at all - is skipped, and named with the reason in ``problems`` and in a
+    warning.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder.
+    size : int or (height, width), default=(224, 224)
+        In pixels; one number stands for both.
+    color : {"grey", "rgb"}, default="grey"
+    n_workers : int, default=2
+        Threads that decode.
+    max_bytes_in_memory : int, default=2**28
+        Images stay decoded in memory if all of them together take no more than that; else they are
+        decoded each time.
+
+    Returns
+    -------
+    folder : ImageFolder
+        The X of any detector of images, which reads it in bounded memory. Its ``preparation`` is
+        kept by a detector as ``image_preparation_``: open folders of new images by
+        ``load_image_folder(path, **detector.image_preparation_)``.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skvae.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     for name in ("good", "scratch"):
+    ...         Path(path, "test", name).mkdir(parents=True)
+    ...         Image.new("L", (60, 40), 200).save(Path(path, "test", name, "0.png"))
+    ...     folder = load_image_folder(path, size=(20, 30))
+    ...     print(folder.shape, folder.files[1], folder.labels, folder.parts)
+    ...     print(folder[0].max())
+    (2, 1, 20, 30) test/scratch/0.png ['good' 'scratch'] ['test' 'test']
+    200
+    """
+    require("PIL", extra="images", what="load_image_folder")
+    size, color = check_preparation(size, color)
+    if not isinstance(n_workers, (int, np.integer)) or n_workers < 1:
+        raise ValueError(f"n_workers must be a whole number of at least 1; found {n_workers!r}.")
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        kind = NotADirectoryError if path.exists() else FileNotFoundError
+        raise kind(f"no folder {path}: name a folder that holds image files.")
+    preparation = {"size": list(size), "color": color}
+    found = ImageFolder(path, _paths_below(path), [], preparation, n_workers)
+    return _without_bad_files(found, max_bytes_in_memory)
+
+
+def _without_bad_files(found, max_bytes):
+    """The images that can be decoded, kept in memory if they are few; a warning of the others."""
+    kept = np.empty(found.shape, np.uint8) if found.nbytes <= max_bytes else None
+    good, problems = [], []
+    for row, image in enumerate(found._decode(range(len(found)))):
+        if isinstance(image, BadImage):
+            problems.append(Problem(str(found.files[row]), str(image)))
+            continue
+        if kept is not None:
+            kept[len(good)] = image
+        good.append(row)
+    paths = [found._paths[row] for row in good]
+    images = None if kept is None else kept[: len(good)]
+    if problems:
+        named = "; ".join(f"{file} ({reason})" for file, reason in problems[:SHOWN_PROBLEMS])
+        more = ", ..." if len(problems) > SHOWN_PROBLEMS else ""
+        warnings.warn(
+            f"{found.path}: {len(problems)} of {len(found)} files are no images that can be used, "
+            f"and were skipped: {named}{more}. The attribute problems holds them all.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return ImageFolder(found.path, paths, problems, found.preparation, found.n_workers, images)
+
+
+def _paths_below(root):
+    """Relative paths of all files that are not hidden, as tuples of names, sorted."""
+    paths, seen = [], set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = os.path.relpath(folder, root)
+        place = () if here == "." else tuple(here.split(os.sep))
+        # A link to a folder above would lead round and round.
+        real = os.path.realpath(folder)
+        if real in seen or place[:1] == (MASKS,):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths += [(*place, name) for name in files if not name.startswith(".")]
+    return [Path(*names) for names in sorted(paths)]
+
+
+def _part_and_label(path):
+    names = [_shown(name) for name in path.parts[:-1]]
+    part = names.pop(0) if names and names[0].lower() in PARTS else ""
+    return part.lower(), "/".join(names)
+
+
+def _shown(path):
+    """A path as text that can be written anywhere, whatever bytes a file name is made of."""
+    return os.fsencode(Path(path).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _as_strings(values):
+    values = list(values)
+    return np.array(values) if values else np.array([], dtype=str)

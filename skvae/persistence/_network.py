@@ -1,0 +1,75 @@
+"""The network of a model file, whose size is compared with its weights before it takes memory."""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+
+from skvae.classifiers import CNNClassifier
+from skvae.networks import ConvEncoder
+from skvae.training import Autoencoder
+
+MAX_LAYERS = 1000
+
+
+def network(estimator, built, weights, n_bytes):
+    """The module that ``built`` describes, with these weights.
+
+    Parameters
+    ----------
+    estimator : CNNClassifier or BaseDetector
+        Of the class that it is for.
+    built : dict
+        What its ``_architecture`` returned.
+    weights : dict of str to tensor
+        Those of its ``state_dict``.
+    n_bytes : int
+        Length of the file.
+
+    Raises
+    ------
+    ValueError
+        If they do not belong together. Other errors where ``built`` describes no network at all.
+    """
+    sizes = ("hidden_layer_sizes", "channels", "image_shape", "n_features", "out_features")
+    for name in sizes:
+        check_sizes(name, built.get(name, ()))
+    with torch.device("meta"):  # where tensors have a shape and no memory
+        if isinstance(estimator, CNNClassifier):
+            module = ConvEncoder(**built, generator=None)
+        else:
+            module = _of_detector(estimator, built, n_bytes)
+    expected = module.state_dict()
+    if set(weights) != set(expected):
+        raise ValueError("its weights are not those of its network.")
+    for name, each in expected.items():
+        own = weights[name]
+        if not torch.is_tensor(own) or (own.shape, own.dtype) != (each.shape, each.dtype):
+            raise ValueError(f"its network needs {name} of shape {tuple(each.shape)}.")
+    module.load_state_dict(weights, assign=True)
+    return module
+
+
+def check_sizes(name, sizes):
+    """Refuse what is no integer of at least 1, or a sequence of a few of them."""
+    sizes = np.atleast_1d(np.asarray(sizes, dtype=object))
+    are_sizes = all(isinstance(size, Integral) and size >= 1 for size in sizes)
+    if len(sizes) > MAX_LAYERS or not are_sizes:
+        raise ValueError(f"its {name} is none of at most {MAX_LAYERS} integers of at least 1.")
+
+
+def _of_detector(detector, built, n_bytes):
+    shape = built.get("image_shape", built["n_features"])
+    params = {key: each for key, each in built.items() if key not in ("n_features", "image_shape")}
+    template = type(detector)().set_params(**params)
+    template._validate_params()
+    template._check_network_parameters()
+    template.n_features_in_ = built["n_features"]
+    if set(built) != set(template._architecture(shape)):
+        raise ValueError("its network is described in part, or in too many words.")
+    member = template._new_autoencoder(shape, None)
+    n_numbers = built["n_estimators"] * sum(each.numel() for each in member.parameters())
+    if n_numbers > n_bytes:
+        raise ValueError(f"its networks have {n_numbers} parameters, but it has {n_bytes} bytes.")
+    more = [template._new_autoencoder(shape, None) for _ in range(built["n_estimators"] - 1)]
+    return Autoencoder.stack([member, *more])
