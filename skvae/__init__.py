@@ -1,7 +1,13 @@
 """skvae: anomaly detection with variational autoencoders as scikit-learn estimators."""
 
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.detectors import (
+    AEDetector,
+    ConvAEDetector,
+    ConvVAEDetector,
+    VAEDetector,
+    WindowDetector,
+)
 from skvae.persistence import load, save
 from skvae.runs import fit_in_folder
 from skvae.screening import ScreenThenClassify
@@ -15,6 +21,7 @@ __all__ = [
     "ConvVAEDetector",
     "ScreenThenClassify",
     "VAEDetector",
+    "WindowDetector",
     "fit_in_folder",
     "load",
     "save",
