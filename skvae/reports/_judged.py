@@ -39,6 +39,11 @@ class Judged(NamedTuple):
         return self.table["error"].eq("").to_numpy()
 
     @property
+    def judged_positions(self):
+        """Where in X stands what was judged, in the order of the lines."""
+        return self.positions[self.is_judged]
+
+    @property
     def scores(self):
         """Scores of what was judged, in the order of the lines."""
         return self.table["anomaly_score"].to_numpy()[self.is_judged]

@@ -114,12 +114,10 @@ def write_report(
     if is_anomaly is not None and len(is_anomaly) != len(X):
         raise ValueError(f"y has {len(is_anomaly)} labels for {len(X)} rows of X.")
     judged = judge(detector, X, groups, gaps, names, verbose)
-    known = None if is_anomaly is None else is_anomaly[judged.positions[judged.is_judged]]
+    known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
     top = judged.most_anomalous[: max(top_k, 0)]
     with replacing_folder(out) as folder:
-        judged.table.to_csv(
-            folder / "predictions.csv", index=False, encoding="utf-8", errors="backslashreplace"
-        )
+        judged.table.to_csv(folder / "predictions.csv", index=False, encoding="utf-8")
         (folder / "pictures").mkdir()
         closeups = _closeups(detector, X, judged, top, folder / "pictures")
         found = summary(detector, judged, known, source, model)
@@ -255,5 +253,6 @@ def _of_rows(detector, rows, names):
 
 def _file_name(rank, name):
     """A plain name for a picture, that tells its rank and what it is of."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "_", Path(str(name)).with_suffix("").as_posix()).strip("_")
+    stem = re.sub(r"\.[A-Za-z]\w{0,4}$", "", str(name))
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
     return f"{rank:03d}_{stem[-60:]}.png" if stem else f"{rank:03d}.png"
