@@ -183,7 +183,7 @@ def test_photos(call, data, photos_model, tmp_path):
     code, out, _ = call("explain", photos_model, data / "photos", "--name", "odd/00.png")
     assert code == 0 and f"score {score:.4g}" in out and "-o FILE.png draws" in out
     code, out, _ = call("predict", photos_model, file, "--verbose", "0")
-    assert out.splitlines()[1].startswith(f"00.png,{score!r},")
+    assert out.splitlines()[1].startswith(f"00.png,{float(score)!r},")
 
 
 def test_fit_on_photos_of_two_kinds(call, data, tmp_path):
@@ -220,7 +220,8 @@ def test_explain_a_row(call, data, tmp_path):
     arguments = ["explain", data / "people", data / "people.csv", "--index", "id"]
     code, out, _ = call(*arguments, "--name", "p115", "-o", tmp_path / "why.png")
     assert code == 0 and out.startswith("p115: ") and "income" in out
-    assert Image.open(tmp_path / "why.png").width > 300
+    with Image.open(tmp_path / "why.png") as picture:
+        assert picture.width > 300
     code, out, _ = call(*arguments, "--json")
     found = json.loads(out)
     assert [each["share"] for each in found["features"]] == sorted(
@@ -259,7 +260,7 @@ def test_info(call, data):
             "photos has no folder 'fine' of normal images; it has goo",
         ),
         ("fit photos -o photos", "photos is a folder: name the model file to write."),
-        ("fit photos -o m --detector VAEDetector", "VAEDetector takes tables, but the input holds"),
+        ("fit photos/good -o m --detector VAEDetector", "VAEDetector takes tables, but the input holds"),
         (
             "fit people.npz -o m --detector Forest",
             "detector must be one of VAEDetector, AEDetector",

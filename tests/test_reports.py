@@ -310,6 +310,26 @@ def test_explained(table, detector):
         explained(detector, rows, "3")
 
 
+@pytest.mark.parametrize("kind", [list, np.asarray, pd.DataFrame])
+def test_rows_without_names_of_a_detector_that_knows_none(tmp_path, kind):
+    rows = np.random.RandomState(0).randn(40, 3)
+    detector = VAEDetector(max_steps=10, random_state=0).fit(rows)
+    given = pd.DataFrame(rows, columns=["a", "b", "c"]) if kind is pd.DataFrame else kind(rows)
+    predictions = write_report(detector, given, tmp_path / "out", top_k=1)
+    np.testing.assert_array_equal(predictions["anomaly_score"], detector.anomaly_score(rows))
+    assert list(predictions["row"]) == list(range(40))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_flat_images_of_a_table(tmp_path, named):
+    rows = digits(20).reshape(20, -1) / 255
+    rows = pd.DataFrame(rows).add_prefix("pixel") if named else rows
+    detector = ConvVAEDetector(image_shape=(16, 16), channels=4, max_steps=5).fit(rows)
+    write_report(detector, rows, tmp_path / "out", top_k=2)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('alt="error map of') == 2 and "images judged" in page
+
+
 def test_wrong_labels_and_names(table, detector, tmp_path):
     with pytest.raises(ValueError, match="y has 3 labels for 200 rows"):
         write_report(detector, table, tmp_path / "out", y=[0, 1, 0])
