@@ -260,7 +260,7 @@ def test_info(call, data):
             "photos has no folder 'fine' of normal images; it has goo",
         ),
         ("fit photos -o photos", "photos is a folder: name the model file to write."),
-        ("fit photos/good -o m --detector VAEDetector", "VAEDetector takes tables, but the input holds"),
+        ("fit photos/good -o m --detector VAEDetector", "VAEDetector takes tables, but the input"),
         (
             "fit people.npz -o m --detector Forest",
             "detector must be one of VAEDetector, AEDetector",
@@ -397,3 +397,17 @@ def test_the_ending_of_a_model_may_be_left_out(tmp_path):
     assert _models.model_path(Path("a/m.st")) == Path("a/m.st")
     (tmp_path / "m").mkdir()
     assert _models.existing_model(tmp_path / "m") == tmp_path / "m.safetensors"
+
+
+@pytest.mark.slow
+def test_brain_slices(call, data_home, tmp_path):
+    brain = data_home / "brain_mri"
+    model, report = tmp_path / "brain", tmp_path / "report"
+    arguments = ["--size", "32", "--max-steps", "100", "--random-state", "0"]
+    assert call("fit", brain / "train" / "no_tumor", "-o", model, *arguments)[0] == 0
+    code, out, err = call("predict", model, brain / "test", "-o", report, "--normal", "no_tumor")
+    assert code == 0 and "400 judged" in out and "400/400" in err
+    lines = pd.read_csv(report / "predictions.csv")
+    assert len(lines) == 400 and (lines.groupby("group").size() == 100).all()
+    found = json.loads((report / "summary.json").read_text())
+    assert found["labels"]["roc_auc"] > 0.55 and len(found["most_anomalous"]) == 12
