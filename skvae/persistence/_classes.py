@@ -15,6 +15,7 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
+from skvae.base import BaseDetector
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._file import Refused
 
@@ -28,9 +29,12 @@ def _defined_in(*modules):
     }
 
 
+DETECTORS = (getattr(detectors, name) for name in detectors.__all__)
+# Those that hold a network; `WindowDetector` holds a detector, of any library.
 MODELS = {
     each.__name__: each
-    for each in (*(getattr(detectors, name) for name in detectors.__all__), CNNClassifier)
+    for each in (*DETECTORS, CNNClassifier)
+    if issubclass(each, (BaseDetector, CNNClassifier))
 }
 SCALERS = {
     each.__name__: each
