@@ -114,7 +114,10 @@ LARGE = 2**40
             "Percentile has an attribute 'fit'",
         ),
         (sets("state", "history_", to={"member": 1}), "IndexError"),
-        (lambda model, arrays: model["state"].pop("history_"), "arrays that nothing refers to"),
+        (sets("state", to={}), "it has no n_features_in_"),
+        (lambda model, arrays: model.pop("built"), "it has no net_ that a VAEDetector can have"),
+        (lambda model, arrays: model.pop("versions"), "KeyError: 'versions'"),
+        (lambda model, arrays: model["state"].pop("history_"), "it has no history_ that"),
         (lambda model, arrays: model["weights"].popitem(), "its weights are not those"),
         (lambda model, arrays: arrays.update(more=np.ones(3)), "arrays that nothing refers to"),
         (lambda model, arrays: arrays.pop("scaler_.mean_"), "array 'scaler_.mean_' is missing"),
@@ -147,6 +150,30 @@ def test_a_preparation_of_images_is_that_of_the_network(preparation, tmp_path):
     detector.image_preparation_ = preparation
     skvae.save(detector, path)
     with pytest.raises(ValueError, match="it has no image_preparation_ that a ConvAEDetector can"):
+        skvae.load(path)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"starts": ([0] * 1000, [0])},
+        {"starts": (list(range(10)), [0])},
+        {"starts": ([-1], [0])},
+        {"sides": (LARGE, 8)},
+        {"window": (LARGE, 8)},
+        {"window": (0, 8)},
+    ],
+    ids=str,
+)
+def test_windows_lie_in_the_image(grid, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    inner = skvae.AEDetector(score="reconstruction", **params)
+    detector = skvae.WindowDetector(inner, window_shape=(4, None)).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector._grid = detector._grid._replace(**grid)
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no _grid that a WindowDetector can have"):
         skvae.load(path)
 
 

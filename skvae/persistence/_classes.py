@@ -15,7 +15,9 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
+from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
+from skvae.detectors.windows import Grid
 from skvae.persistence._file import Refused
 
 
@@ -50,6 +52,7 @@ PARTS = {
     **SCALERS,
     "GaussianMixture": GaussianMixture,
 }
+RECORDS = {"Grid": Grid, "ImageLayout": ImageLayout}
 OPTIMIZERS = {
     each.__name__: each
     for each in vars(torch.optim).values()
