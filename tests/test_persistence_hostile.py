@@ -40,10 +40,9 @@ def forged(kept, tmp_path):
 
 def test_two_thousand_hostile_files(kept):
     """A process of its own makes and loads them, so that its memory can be measured."""
-    program = Path(__file__).with_name("hostile_models.py")
-    done = subprocess.run(
-        [sys.executable, program, kept.parent], capture_output=True, text=True, timeout=600
-    )
+    program = [sys.executable, "-m", "tests.hostile_models", kept.parent]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     print(done.stdout)
