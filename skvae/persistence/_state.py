@@ -15,12 +15,16 @@ from skvae.persistence._classes import MODELS, SCALERS
 from skvae.persistence._file import Refused
 from skvae.scores import Ensemble, Score
 
+# Numbers in a row or an image: with no more, files that claim large images cannot fill the memory.
+MAX_FEATURES = 1 << 28
+
 
 def check_state(estimator):
     """Refuse the file where a fitted attribute is missing or not of the kind it must be."""
     state = vars(estimator)
     n_features = state.get("n_features_in_")
-    _check(estimator, "n_features_in_", type(n_features) is int)
+    alike = type(n_features) is int and 0 < n_features <= MAX_FEATURES
+    _check(estimator, "n_features_in_", alike)
     if "feature_names_in_" in state:
         names = state["feature_names_in_"]
         alike = _is_array(names, object, (n_features,))
@@ -69,11 +73,10 @@ def _check_threshold(detector, state):
 
 def _check_windows(detector, state):
     layout, grid = state.get("_layout"), state.get("_grid")
-    n_features = detector.n_features_in_
     shape = layout.shape if isinstance(layout, ImageLayout) else None
     if getattr(layout, "is_table", False):
-        shape = table_shape(n_features, 2)
-    _check(detector, "_layout", _is_layout(layout, shape, n_features))
+        shape = table_shape(detector.n_features_in_, 2)
+    _check_images(detector, state, shape)
     _check(detector, "_grid", isinstance(grid, Grid) and _is_grid(grid, shape[1:]))
     own = state.get("detector_")
     _check(detector, "detector_", type(own) in MODELS.values() and hasattr(own, "offset_"))
