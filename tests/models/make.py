@@ -1,6 +1,6 @@
 """Write the model files of this folder: once for each format, never again.
 
-    python -m tests.models.make
+python -m tests.models.make
 """
 
 import json
