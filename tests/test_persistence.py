@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -107,6 +108,30 @@ def test_classifier_comes_back(path):
     expected = clone(classifier).fit(PICTURES, y).predict_proba(PICTURES)
     for again in (pickle.loads(pickle.dumps(loaded)), loaded):
         np.testing.assert_array_equal(again.fit(PICTURES, y).predict_proba(PICTURES), expected)
+
+
+def test_every_public_detector_is_on_the_list():
+    public = {getattr(skvae, name) for name in skvae.__all__ if name.endswith("Detector")}
+    assert set(_classes.MODELS.values()) == public | {skvae.CNNClassifier}
+
+
+def test_a_detector_of_windows_comes_back(path):
+    inner = made(skvae.ConvVAEDetector, score=["iwae", "local"])
+    params = {"window_shape": (4, None), "stride": 2, "aggregate": ("top", "range")}
+    detector = skvae.WindowDetector(inner, **params, random_state=0).fit(PICTURES)
+    loaded = back(detector, path)
+    assert_same(loaded, detector, PICTURES, ("anomaly_score", "window_scores", "error_map"))
+    assert repr(loaded) == repr(detector) and loaded._grid == detector._grid
+    assert not hasattr(loaded.detector, "net_")
+    assert_same(loaded.detector_, detector.detector_, PICTURES[:, :4])
+    assert_same(loaded.fit(PICTURES), detector.fit(PICTURES), PICTURES, ("anomaly_score",))
+    rows = skvae.WindowDetector(made(skvae.AEDetector), window_shape=(4, 4)).fit(PICTURES)
+    assert_same(back(rows, path), rows, PICTURES, ("anomaly_score", "window_scores", "error_map"))
+    table = skvae.WindowDetector(made(skvae.AEDetector), window_shape=(2, 2), stride=1).fit(TABLE)
+    assert_same(back(table, path), table, TABLE, ("anomaly_score", "window_scores", "error_map"))
+    foreign = skvae.WindowDetector(IsolationForest(n_estimators=2), window_shape=(4, 4))
+    with pytest.raises(ValueError, match="WindowDetector .* detector holds IsolationForest"):
+        skvae.save(foreign.fit(PICTURES), path)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -433,7 +458,7 @@ def assert_equal_values(a, b):
 
 
 def stored_and_read(value, path):
-    encoder = Encoder([])
+    encoder = Encoder()
     tree = encoder.encode(value, "value")
     write(path, tree, encoder.arrays)
     with opened(path) as stored:

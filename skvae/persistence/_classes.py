@@ -15,8 +15,9 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
-from skvae.base import BaseDetector
+from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
+from skvae.detectors.windows import Grid
 from skvae.persistence._file import Refused
 
 
@@ -29,12 +30,9 @@ def _defined_in(*modules):
     }
 
 
-DETECTORS = (getattr(detectors, name) for name in detectors.__all__)
-# Those that hold a network; `WindowDetector` holds a detector, of any library.
 MODELS = {
     each.__name__: each
-    for each in (*DETECTORS, CNNClassifier)
-    if issubclass(each, (BaseDetector, CNNClassifier))
+    for each in (*(getattr(detectors, name) for name in detectors.__all__), CNNClassifier)
 }
 SCALERS = {
     each.__name__: each
@@ -54,6 +52,7 @@ PARTS = {
     **SCALERS,
     "GaussianMixture": GaussianMixture,
 }
+RECORDS = {"Grid": Grid, "ImageLayout": ImageLayout}
 OPTIMIZERS = {
     each.__name__: each
     for each in vars(torch.optim).values()

@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from skvae.base._images import ImageLayout
-from skvae.persistence._classes import OPTIMIZERS, PARTS, with_state
+from skvae.persistence._classes import OPTIMIZERS, PARTS, RECORDS, with_state
 from skvae.persistence._file import INT64, Refused
 from skvae.training import Autoencoder
 
@@ -33,19 +32,16 @@ class NotStorable(ValueError):
 class Encoder:
     """Values to trees; collects the arrays that they hold.
 
-    Parameters
-    ----------
-    members : list of Autoencoder
-        The detector's own, which scores refer to.
-
     Attributes
     ----------
+    members : list of Autoencoder
+        What scores that hold one refer to.
     arrays : dict of str to ndarray
         By the path of the attribute that held them first.
     """
 
-    def __init__(self, members):
-        self.members = members
+    def __init__(self):
+        self.members = []
         self.arrays = {}
         self._seen = {}
 
@@ -64,9 +60,19 @@ class Encoder:
             return {"number": [value.dtype.name, self.encode(value.item(), path)]}
         if isinstance(value, type) and OPTIMIZERS.get(value.__name__) is value:
             return {"optimizer": value.__name__}
-        if PARTS.get(type(value).__name__) is type(value):
-            return {"part": [type(value).__name__, self._attributes(vars(value), path)]}
+        name = type(value).__name__
+        if PARTS.get(name) is type(value):
+            return {"part": [name, self.attributes(vars(value), f"{path}.")]}
+        if RECORDS.get(name) is type(value):
+            return {"record": [name, self.attributes(value._asdict(), f"{path}.")]}
         raise NotStorable(path, value)
+
+    def attributes(self, state, prefix):
+        """The trees of the values of a dict; their paths begin with the prefix."""
+        for key in state:
+            if type(key) is not str:
+                raise NotStorable(prefix, key)
+        return {key: self.encode(each, prefix + key) for key, each in state.items()}
 
     def _float(self, value, path):
         return value if math.isfinite(value) else {"float": repr(value)}
@@ -78,13 +84,7 @@ class Encoder:
         return {"tuple": self._list(value, path)}
 
     def _dict(self, value, path):
-        return {"dict": self._attributes(value, path)}
-
-    def _attributes(self, state, path):
-        for key in state:
-            if type(key) is not str:
-                raise NotStorable(path, key)
-        return {key: self.encode(each, f"{path}.{key}") for key, each in state.items()}
+        return {"dict": self.attributes(value, f"{path}.")}
 
     def _array(self, value, path):
         if value.dtype.kind == "U":
@@ -126,16 +126,14 @@ class Encoder:
             [str(name), self.encode(column.to_numpy(), f"{path}.{name}")]
             for name, column in value.items()
         ]
-        return {"table": columns}
+        index = None if isinstance(value.index, pd.RangeIndex) else value.index.to_numpy()
+        return {"table": [self.encode(index, f"{path}.index"), columns]}
 
     def _random_state(self, value, path):
         state = value.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise NotStorable(path, value)
         return {"random_state": self._list(value.get_state()[1:], path)}
-
-    def _layout(self, value, path):
-        return {"layout": self._attributes(value._asdict(), path)}
 
     def _neighbors(self, value, path):
         alike = NearestNeighbors(n_neighbors=value.n_neighbors, algorithm="brute")
@@ -158,7 +156,6 @@ class Encoder:
         ((torch.Tensor, torch.nn.Parameter), _tensor),
         ((pd.DataFrame,), _table),
         ((np.random.RandomState,), _random_state),
-        ((ImageLayout,), _layout),
         ((NearestNeighbors,), _neighbors),
         ((Autoencoder,), _autoencoder),
     )
@@ -263,15 +260,14 @@ class Decoder:
         return values
 
     def _table(self, content):
-        return pd.DataFrame({name: self.decode(column) for name, column in content})
+        index, columns = content
+        columns = {name: self.decode(column) for name, column in columns}
+        return pd.DataFrame(columns, index=self.decode(index))
 
     def _random_state(self, content):
         random_state = np.random.RandomState()
         random_state.set_state(("MT19937", *self.decode(content)))
         return random_state
-
-    def _layout(self, content):
-        return ImageLayout(**self.attributes(content))
 
     def _neighbors(self, content):
         n_neighbors, rows = self.decode(content)
@@ -284,6 +280,10 @@ class Decoder:
         name, state = content
         return with_state(name, self.attributes(state))
 
+    def _record(self, content):
+        name, fields = content
+        return RECORDS[name](**self.attributes(fields))
+
     _decoders = {
         "float": _float,
         "number": _number,
@@ -295,9 +295,9 @@ class Decoder:
         "objects": _objects,
         "table": _table,
         "random_state": _random_state,
-        "layout": _layout,
         "neighbors": _neighbors,
         "member": _member,
         "optimizer": lambda self, name: OPTIMIZERS[name],
         "part": _part,
+        "record": _record,
     }

@@ -1,4 +1,7 @@
-"""Write the model files of this folder: once for each format, never again."""
+"""Write the model files of this folder: once for each format, never again.
+
+python -m tests.models.make
+"""
 
 import json
 from pathlib import Path
