@@ -99,7 +99,7 @@ for name, each in (("screen, then classify", model), ("classifier alone", alone)
 # The classifier has to look at an eighth of the plots, and the two of them notice more anomalies
 # than the classifier does alone, which was shown few of each kind and calls many normal. They name
 # as many rightly. Time is not saved: this classifier is so small that the detector takes longer
-# than it would for all plots. That changes where naming is dear - a large network, or a person. What
-# the detector lets pass is lost to any classifier: look at ``flagged`` first, and lower the
+# than it would for all plots. That changes where naming is dear: a large network, or a person.
+# What the detector lets pass is lost to any classifier: look at ``flagged`` first, and lower the
 # detector's ``percentile`` where it is too low.
 plt.show()
