@@ -103,12 +103,15 @@ LARGE = 2**40
         (sets("state", "scaler_", to={"part": ["F1", {}]}), "it has no scaler_ that"),
         (sets("state", "score_", to={"part": ["Elbo", {}]}), "it has no score_ that"),
         (sets("state", "calibration_scores_", to=[1.0]), "it has no calibration_scores_ that"),
-        (sets("state", "fit", to=1), "it has no attribute 'fit'"),
-        (sets("state", "lr", to=1), "it has no attribute 'lr'"),
-        (sets("state", "__class__", to=1), "it has no attribute '__class__'"),
+        (sets("state", "fit", to=1), "its VAEDetector has an attribute 'fit', which it cannot"),
+        (sets("state", "threshold_", to=1), "its VAEDetector has an attribute 'threshold_'"),
+        (sets("state", "__class__", to=1), "its VAEDetector has an attribute '__class__'"),
+        (sets("state", "not a name", to=1), "its VAEDetector has an attribute 'not a name'"),
+        (sets("state", "lr", to=1), "its attribute 'lr' is not for a file to say"),
+        (sets("state", "_block_size", to=LARGE), "its attribute '_block_size' is not for a file"),
         (
             sets("state", "thresholder_", "part", 1, "fit", to=1),
-            "Percentile has the attribute 'fit'",
+            "Percentile has an attribute 'fit'",
         ),
         (sets("state", "history_", to={"member": 1}), "IndexError"),
         (lambda model, arrays: model["state"].pop("history_"), "arrays that nothing refers to"),
@@ -122,6 +125,29 @@ def test_what_is_forged_is_refused(forged, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         skvae.load(path)
     assert str(caught.value).startswith(f"{path} cannot be loaded as a model: ")
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"size": [10**6, 10**6], "color": "grey"},
+        {"size": [8, 8], "color": "rgb"},
+        {"size": [8, 8], "color": "grey", "max_bytes_in_memory": 10**12},
+        ["size"],
+    ],
+)
+def test_a_preparation_of_images_is_that_of_the_network(preparation, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"channels": (2,), "latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    detector = skvae.ConvAEDetector(**params).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector.image_preparation_ = {"size": [8, 8], "color": "grey"}
+    skvae.save(detector, path)
+    assert skvae.load(path).image_preparation_ == detector.image_preparation_
+    detector.image_preparation_ = preparation
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no image_preparation_ that a ConvAEDetector can"):
+        skvae.load(path)
 
 
 def test_sizes_are_refused_before_memory_is_taken(forged):

@@ -51,7 +51,7 @@ class Input(NamedTuple):
             raise ValueError(f"{error} Name the normal label: --normal LABEL.") from None
 
 
-def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, header):
+def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, header, verbose=0):
     """Read what a detector is to be trained on."""
     path = Path(path).expanduser()
     if not path.is_dir():
@@ -59,7 +59,7 @@ def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, hea
         table = load_table(path, drop=drop, index=index, label=label, normal=normal, header=header)
         return _of_table(table, named=_has_names(table.data))
     _refuse(path, drop=drop, index=index, label=label)
-    folder = _open_folder(path, size=size, color=color, n_workers=n_workers)
+    folder = _open_folder(path, verbose, size=size, color=color, n_workers=n_workers)
     if "train" in folder.parts:
         folder = folder.subset(folder.parts == "train")
     if not len(folder):
@@ -72,7 +72,7 @@ def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, hea
     return _of_folder(folder, normal)
 
 
-def read_to_judge(path, detector, *, n_workers, drop, index, label, normal, header):
+def read_to_judge(path, detector, *, n_workers, drop, index, label, normal, header, verbose=0):
     """Read what a fitted detector is to judge, prepared as for its training."""
     path = Path(path).expanduser()
     names = getattr(detector, "feature_names_in_", None)
@@ -84,12 +84,15 @@ def read_to_judge(path, detector, *, n_workers, drop, index, label, normal, head
                 f"{takes(detector)}."
             )
         _refuse(path, drop=drop, index=index, label=label)
-        return _of_folder(_open_folder(path, **preparation, n_workers=n_workers), normal)
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        if not path.is_file():
+        folder = _open_folder(path, verbose, **preparation, n_workers=n_workers)
+        return _of_folder(folder, normal)
+    if preparation is None:
+        _check_is_table(path)
+    elif path.suffix.lower() not in TABLE_SUFFIXES:
+        if not path.exists():
             raise FileNotFoundError(f"no file or folder {path}.")
         return Input(read_image(detector, path)[None], names=[path.name])
-    if preparation is not None and path.suffix.lower() != ".npz":
+    elif path.suffix.lower() != ".npz":
         raise ValueError(f"{path} is a table, but this model takes {takes(detector)}.")
     table = load_table(
         path, drop=drop, index=index, label=label, normal=normal, header=header, columns=names
@@ -112,7 +115,9 @@ def takes(detector):
     return f"tables of {detector.n_features_in_} columns"
 
 
-def _open_folder(path, **options):
+def _open_folder(path, verbose, **options):
+    if verbose:
+        note(f"reading the images of {path}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the problems, which are told below
         folder = load_image_folder(path, **options)
@@ -157,7 +162,7 @@ def _has_names(data):
 def _check_is_table(path):
     if path.suffix.lower() not in TABLE_SUFFIXES and path.exists():
         raise ValueError(
-            f"{path} is neither a folder of images nor a table: a table's name ends in "
+            f"{path} is no folder of images, and no table, whose name would end in "
             f"{', '.join(TABLE_SUFFIXES)}."
         )
     if not path.exists():

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from skvae.cli._options import detector_class, typed, typed_parameters, with_par
 from skvae.cli._shown import note, print_json, print_table
 
 SUFFIX = ".safetensors"
+GOES_ON = ", but the same command goes on from the last complete epoch"
 SHOWN = 10
 
 
@@ -102,6 +104,15 @@ def add_model_commands(app):
                 "on unless --train-on all.",
             ),
         ] = None,
+        folder: Annotated[
+            Path | None,
+            option(
+                "--folder",
+                help="Folder to watch the training in: losses, pictures, checkpoints. The same "
+                "command again goes on where the first was stopped, whatever stopped it. "
+                "--random-state is 0 then unless it is given.",
+            ),
+        ] = None,
         verbose: Verbose = 1,
         as_json: Json = False,
         **parameters,
@@ -110,8 +121,10 @@ def add_model_commands(app):
 
         Example: skvae fit photos/ -o model
         """
-        out = model_path(out)
         check_writable(out)
+        out = model_path(out)
+        if folder is not None:
+            parameters["random_state"] = parameters["random_state"] or "0"
         given = read_to_fit(
             input,
             **_preparation(size, color),
@@ -121,11 +134,12 @@ def add_model_commands(app):
             label=label,
             normal=normal,
             header=header,
+            verbose=verbose,
         )
         given = complete(given, input, skip_incomplete)
         made = make_detector(detector, given, normal, parameters, verbose)
         start = time.perf_counter()
-        train(made, given, out)
+        train(made, given, out, folder)
         shown = {
             "model": str(out),
             "source": str(input),
@@ -198,28 +212,32 @@ def add_model_commands(app):
             label=label,
             normal=normal,
             header=header,
+            verbose=verbose,
         )
+        is_anomaly = given.is_anomaly()
         what = {"groups": given.groups, "gaps": given.gaps, "names": given.names}
         if out is None:
             judged = judge(loaded, given.X, **what, verbose=verbose)
-            found = summary(loaded, judged, given.is_anomaly(), str(input), str(model))
+            known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
+            found = summary(loaded, judged, known, str(input), str(model))
             if as_json:
                 found["predictions"] = json.loads(judged.table.to_json(orient="records"))
                 print_json(found)
             else:
                 print(judged.table.to_csv(index=False), end="")
         else:
-            write_report(
-                loaded,
-                given.X,
-                out,
-                y=given.is_anomaly(),
-                **what,
-                top_k=top_k,
-                source=str(input),
-                model=str(model),
-                verbose=verbose,
-            )
+            with saying_what_is_lost(f"{out} was not written"):
+                write_report(
+                    loaded,
+                    given.X,
+                    out,
+                    y=is_anomaly,
+                    **what,
+                    top_k=top_k,
+                    source=str(input),
+                    model=str(model),
+                    verbose=verbose,
+                )
             found = json.loads((out / "summary.json").read_text(encoding="utf-8"))
             if as_json:
                 print_json(found | {"report": str(out / "report.html")})
@@ -283,7 +301,7 @@ def add_model_commands(app):
     def info(model: Model, as_json: Json = False):
         """Say what a model file holds."""
         path = existing_model(model)
-        loaded = load_detector(path)
+        loaded = load_detector(model)
         shown = {"model": str(path), "bytes": path.stat().st_size, **described(loaded)}
         if as_json:
             return print_json(shown)
@@ -298,12 +316,12 @@ def add_model_commands(app):
 
 def model_path(path):
     """The file to write: with the usual ending where none is given."""
-    return path if path.suffix else path.with_name(path.name + SUFFIX)
+    return path if path.suffix or not path.name else path.with_name(path.name + SUFFIX)
 
 
 def existing_model(path):
     """The file to read: the ending may be left out."""
-    return path if path.exists() else model_path(path)
+    return path if path.is_file() else model_path(path)
 
 
 def check_writable(path):
@@ -320,10 +338,9 @@ def load_detector(path, device="cpu"):
     """The detector that a model file holds."""
     from skvae import load
 
-    path = existing_model(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no model file {path}.")
-    loaded = load(path, device=device)
+    if not existing_model(path).is_file():
+        raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
+    loaded = load(existing_model(path), device=device)
     if not hasattr(loaded, "anomaly_score"):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
     return loaded
@@ -360,19 +377,30 @@ def complete(given, path, skip_incomplete):
     return given._replace(X=given.X.iloc[kept], labels=labels, gaps={})
 
 
-def train(detector, given, out):
-    """Fit the detector and write it, or say that nothing was written."""
-    from skvae import save
+def train(detector, given, out, folder=None):
+    """Fit the detector, in a folder if there is one, and write it."""
+    from skvae import fit_in_folder, save
 
     X = given.X
     if isinstance(X, pd.DataFrame) and not isinstance(X.columns[0], str):
         X = X.to_numpy()  # columns without names
     needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
-    try:
-        detector.fit(X, given.is_anomaly() if needs_labels else None)
+    y = given.is_anomaly() if needs_labels else None
+    with saying_what_is_lost(f"{out} was not written" + ("" if folder is None else GOES_ON)):
+        if folder is None:
+            detector.fit(X, y)
+        else:
+            fit_in_folder(detector, X, y, folder=folder)
         save(detector, out)
+
+
+@contextmanager
+def saying_what_is_lost(words):
+    """Say, when the user interrupts, what there is not."""
+    try:
+        yield
     except KeyboardInterrupt:
-        note(f"interrupted: {out} was not written.")
+        note(f"interrupted: {words}.")
         raise
 
 

@@ -16,7 +16,9 @@ def print_tables(tables, out):
 def print_table(title, frame):
     """Print a table of strings; they are shown as they are, also where they look like markup."""
     text = require("rich.text", extra="cli", what="The command line").Text
-    table = require("rich.table", extra="cli").Table(title=title and text(title))
+    table = require("rich.table", extra="cli").Table(
+        title=title and text(title), show_header=any(str(name).strip() for name in frame.columns)
+    )
     for column in frame.columns:
         table.add_column(text(str(column)))
     for row in frame.astype(str).itertuples(index=False):

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -91,7 +92,7 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     if isinstance(frame, np.ndarray):
         _refuse_names(path, drop, index, label)
         return Bunch(data=frame, target=_labels(target, normal), left_out=[], gaps={})
-    is_named = not isinstance(frame.columns, pd.RangeIndex)
+    is_named = not pd.api.types.is_integer_dtype(frame.columns)
     frame.columns = [str(name) for name in frame.columns]
     for name in (*drop, *(each for each in (index, label) if each is not None)):
         _check_has(frame, name, path)
@@ -138,7 +139,7 @@ def _read_csv(path, header):
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline(1 << 20)
-        separator = max(",;\t", key=first.count)
+        separator = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
         names = next(csv.reader([first], delimiter=separator), [])
         if header is None and names and all(map(_is_number, names)):
             raise ValueError(

@@ -15,6 +15,7 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
+from skvae.base import BaseDetector
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._file import Refused
 
@@ -28,9 +29,12 @@ def _defined_in(*modules):
     }
 
 
+DETECTORS = (getattr(detectors, name) for name in detectors.__all__)
+# Those that hold a network; `WindowDetector` holds a detector, of any library.
 MODELS = {
     each.__name__: each
-    for each in (*(getattr(detectors, name) for name in detectors.__all__), CNNClassifier)
+    for each in (*DETECTORS, CNNClassifier)
+    if issubclass(each, (BaseDetector, CNNClassifier))
 }
 SCALERS = {
     each.__name__: each
@@ -62,10 +66,7 @@ def with_state(name, state):
     if name not in PARTS:
         raise Refused(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
     made = PARTS[name]
-    for key in state:
-        own = getattr(made, key, None)
-        if not key.isidentifier() or callable(own) or isinstance(own, property):
-            raise Refused(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
+    check_names(made, state)
     if not issubclass(made, BaseEstimator):
         part = made.__new__(made)
         vars(part).update(state)
@@ -76,3 +77,13 @@ def with_state(name, state):
     part._validate_params()
     vars(part).update(state)
     return part
+
+
+def check_names(made, state):
+    """Refuse attributes that would take the place of what the class defines."""
+    for key in state:
+        own = getattr(made, key, None)
+        if not key.isidentifier() or key[:2] == "__" or callable(own) or isinstance(own, property):
+            raise Refused(
+                f"its {made.__name__} has an attribute {key[:80]!r}, which it cannot have."
+            )

@@ -24,6 +24,9 @@ def check_state(estimator):
         _check(estimator, "feature_names_in_", alike and all(type(name) is str for name in names))
     if "image_shape" in built:
         _check(estimator, "_layout", _is_layout(state.get("_layout"), estimator))
+        preparation = state.get("image_preparation_")
+        alike = preparation is None or _is_preparation(preparation, built["image_shape"])
+        _check(estimator, "image_preparation_", alike)
     if isinstance(estimator, CNNClassifier):
         n_classes = np.shape(state.get("classes_", ()))
         _check(estimator, "classes_", n_classes == (built["out_features"],))
@@ -65,6 +68,14 @@ def _is_layout(layout, estimator):
     ranges = (layout.low, layout.span)
     fits = n_features <= math.prod(shape)
     return fits and all(_is_array(each, np.float64, (n_features,)) for each in ranges)
+
+
+def _is_preparation(preparation, shape):
+    """Whether images so prepared have that shape: files are opened and brought to a size by it."""
+    n_channels, *size = shape
+    color = {1: "grey", 3: "rgb"}.get(n_channels)
+    alike = isinstance(preparation, dict) and set(preparation) == {"size", "color"}
+    return alike and list(preparation["size"]) == size and preparation["color"] == color
 
 
 def _is_array(values, dtype, shape):

@@ -51,8 +51,10 @@ class Encoder:
 
     def encode(self, value, path):
         """The tree of a value."""
-        if value is None or type(value) in (bool, str):
+        if value is None or type(value) is bool:
             return value
+        if isinstance(value, str):
+            return str(value)  # numpy's strings are strings of a class of their own
         if type(value) is int and value in INT64:
             return value
         for kinds, encode in self._encoders:
@@ -87,11 +89,9 @@ class Encoder:
     def _array(self, value, path):
         if value.dtype.kind == "U":
             native = value.astype(value.dtype.newbyteorder("="))
-            return {"text": self._stored(native[..., None].view(np.uint32), path)}
+            return {"text": self._stored(native[..., None].view(np.uint32), path, value)}
         if value.dtype.kind == "O" and value.ndim == 1:
             return {"objects": self._list(value.tolist(), path)}
-        if value.dtype.name not in NUMBERS:
-            raise NotStorable(path, value)
         return {"array": self._stored(value, path, value)}
 
     def _tensor(self, value, path):
@@ -101,19 +101,24 @@ class Encoder:
             raise NotStorable(path, value) from error
         return {"tensor": self._stored(array, path, value)}
 
-    def _stored(self, array, path, source=None):
+    def _stored(self, array, path, source):
         """Name of the array in the file, and the order of its axes in memory if it is unusual.
 
-        Sums and products round by that order. What is held twice is stored once.
+        Sums and products round by that order. A source that is held twice is stored once.
         """
-        source = array if source is None else source
-        name, _ = self._seen.setdefault(id(source), (path, source))
-        order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
-        order = None if array.flags.c_contiguous else order
-        if name == path:
+        if array.dtype.name not in NUMBERS:
+            raise NotStorable(path, source)
+        order = None
+        if not array.flags.c_contiguous:
+            order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
+        if id(source) not in self._seen:
+            while path in self.arrays:  # keys of dicts may hold dots
+                path += "."
+            self._seen[id(source)] = path, source  # kept, so that no other object has its id
             array = array if order is None else array.transpose(order)
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
-            self.arrays[name] = np.asarray(native, order="C")
+            self.arrays[path] = np.asarray(native, order="C")
+        name, _ = self._seen[id(source)]
         return [name, order]
 
     def _table(self, value, path):

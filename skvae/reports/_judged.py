@@ -39,6 +39,11 @@ class Judged(NamedTuple):
         return self.table["error"].eq("").to_numpy()
 
     @property
+    def judged_positions(self):
+        """Where in X stands what was judged, in the order of the lines."""
+        return self.positions[self.is_judged]
+
+    @property
     def scores(self):
         """Scores of what was judged, in the order of the lines."""
         return self.table["anomaly_score"].to_numpy()[self.is_judged]
@@ -94,6 +99,12 @@ def rows_at(X, positions):
     return X.iloc[positions] if hasattr(X, "iloc") else X[np.asarray(positions)]
 
 
+def as_seen(detector, X):
+    """X without names of columns where the detector knows none: scikit-learn would warn of them."""
+    is_named = isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_")
+    return X.to_numpy() if is_named else X
+
+
 def _names(X):
     if hasattr(X, "files"):
         return "file", X.files
@@ -121,8 +132,7 @@ def _gaps(X):
 
 def _scores(detector, X, positions, verbose):
     scores = np.full(len(X), np.nan)
-    if isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_"):
-        X = X.to_numpy()  # by position: scikit-learn would warn of names
+    X = as_seen(detector, X)
     at_once = ROWS_AT_ONCE if X.ndim == 2 else IMAGES_AT_ONCE
     with tqdm(total=len(positions), desc="score", disable=not verbose) as bar:
         for start in range(0, len(positions), at_once):

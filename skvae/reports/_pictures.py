@@ -46,9 +46,9 @@ def image_pictures(detector, images, names):
     """
     low, high = detector.error_map_scale_
     display = ImageErrorMapDisplay(
-        images=images,
+        images=np.asarray(images),
         reconstructions=detector.reconstruct(images),
-        error_map=detector.error_map(images),
+        error_map=np.asarray(detector.error_map(images)),
         scores=detector.anomaly_score(images),
         threshold=detector.threshold_,
         vmin=low,
