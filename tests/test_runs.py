@@ -328,7 +328,7 @@ def test_a_bar_begins_where_the_training_goes_on(dies_after, tmp_path, capsys):
 
 
 def test_kills_of_a_process_at_random_moments_and_in_the_middle_of_writes(tmp_path):
-    _stop_again_and_again(tmp_path, "table:torn", "images:SIGKILL", "early stopping:SIGINT")
+    _stop_again_and_again(tmp_path, "table:torn", "images:SIGKILL")
 
 
 @pytest.mark.slow
