@@ -269,6 +269,9 @@ def test_one_image(image_detector, folder, tmp_path):
         assert judge_image(image_detector, stream) == (is_anomaly, error)
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.width > 3 * picture.height > 300
+    odd = tmp_path / "a$b$ \\frac$\n日.png"  # no formula
+    odd.write_bytes(file.read_bytes())
+    assert judge_image(image_detector, odd, picture=tmp_path / "odd.png") == (is_anomaly, error)
     (tmp_path / "bad.png").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"bad.png cannot be used: not an image"):
         judge_image(image_detector, tmp_path / "bad.png")

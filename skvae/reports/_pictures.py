@@ -53,7 +53,7 @@ def image_pictures(detector, images, names):
         threshold=detector.threshold_,
         vmin=low,
         vmax=high,
-        image_names=names,
+        image_names=[as_drawn(name) for name in names],
         image_shape=_image_shape(detector, images),
     )
     for i in range(len(images)):
@@ -101,6 +101,7 @@ def histogram(detector, scores, many, is_anomaly=None):
     axes[0].set_xlabel("")
     for ax in axes:
         ax.set_ylabel(many)
+        ax.yaxis.get_major_locator().set_params(integer=True)
         for label in ax.get_legend().get_texts():
             label.set_text(label.get_text().replace("all rows", f"all {many}"))
     return as_png(figure)
