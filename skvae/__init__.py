@@ -1,9 +1,16 @@
 """skvae: anomaly detection with variational autoencoders as scikit-learn estimators."""
 
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.detectors import (
+    AEDetector,
+    ConvAEDetector,
+    ConvVAEDetector,
+    VAEDetector,
+    WindowDetector,
+)
 from skvae.persistence import load, save
 from skvae.runs import fit_in_folder
+from skvae.screening import ScreenThenClassify
 
 __version__ = "0.1.0"
 
@@ -12,7 +19,9 @@ __all__ = [
     "CNNClassifier",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "ScreenThenClassify",
     "VAEDetector",
+    "WindowDetector",
     "fit_in_folder",
     "load",
     "save",

@@ -14,19 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 from torch import nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from skvae.base._images import as_floats, validate_images
-from skvae.base._input import resolve_device
+from skvae.base._images import as_floats, check_image_shape, validate_images
+from skvae.base._input import holds_sizes, one_thread, resolve_device, sizes
 from skvae.networks import ACTIVATIONS, ConvEncoder
 from skvae.networks.conv import smallest_side
+from skvae.scores import block_size, padded
 from skvae.training import OPTIMIZERS, lr_factor
 
 __all__ = ["CNNClassifier"]
-
-# Scoring runs in blocks of one shape, so that no image's bits depend on the images beside it.
-BLOCK_IMAGES = 256
 
 
 class _Batches:
@@ -103,9 +100,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         (height, width), (channels, height, width) or (height, width, channels): what a row of X
         holds. Not needed where X is an array of images. Rows without it are a table of any
         numbers, whose columns are scaled to [0, 1] and filled up to a square.
-    channels : sequence of int, default=(32, 64)
+    channels : int or sequence of int, default=(32, 64)
         Output channels of each convolution. Each halves the sides of the image.
-    hidden_layer_sizes : sequence of int, default=(128,)
+    hidden_layer_sizes : int or sequence of int, default=(128,)
         Widths of the fully connected layers between the convolutions and the classes.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
             "identity"}, default="relu"
@@ -155,8 +152,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "image_shape": ["array-like", None],
-        "channels": ["array-like"],
-        "hidden_layer_sizes": ["array-like"],
+        "channels": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "norm": [StrOptions({"batch", "group"}), None],
         "max_steps": [Interval(Integral, 1, None, closed="left"), None],
@@ -224,7 +221,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """
         before = dict(vars(self))
         try:
-            self._fit(X, y)
+            with one_thread:  # by whose number sums are rounded
+                self._fit(X, y)
         except BaseException:
             # A fit that fails half way leaves the classifier as it was.
             vars(self).clear()
@@ -235,7 +233,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _fit(self, X, y):
         self._check_parameters_agree()
         images, self._layout, y = validate_images(
-            self, X, y, self.image_shape, smallest_side=smallest_side(self.channels)
+            self, X, y, self.image_shape, smallest_side=smallest_side(sizes(self.channels))
         )
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -253,22 +251,19 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _check_parameters_agree(self):
         if self.max_steps is None and self.max_epochs is None:
             raise ValueError("max_steps and max_epochs are both None: training would never end.")
-        for name, at_least_one in (("channels", True), ("hidden_layer_sizes", False)):
-            sizes = list(getattr(self, name))
-            if not all(isinstance(n, Integral) and n >= 1 for n in sizes) or (
-                at_least_one and not sizes
-            ):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} must hold integers of at least 1."
-                )
+        check_image_shape(self.image_shape)
+        for name in ("channels", "hidden_layer_sizes"):
+            value = getattr(self, name)
+            if not holds_sizes(value) or (name == "channels" and not sizes(value)):
+                raise ValueError(f"{name}={value!r} must hold integers of at least 1.")
 
     def _architecture(self, image_shape, n_classes):
         """What the network is built by."""
         return {
             "image_shape": tuple(image_shape),
             "out_features": n_classes,
-            "channels": tuple(self.channels),
-            "hidden_layer_sizes": tuple(self.hidden_layer_sizes),
+            "channels": sizes(self.channels),
+            "hidden_layer_sizes": sizes(self.hidden_layer_sizes),
             "activation": self.activation,
             "norm": self.norm,
         }
@@ -321,9 +316,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         module = self.net_.module_.eval()
         parts = []
         with torch.inference_mode():
-            for part in images.split(BLOCK_IMAGES):
-                n_missing = BLOCK_IMAGES - len(part)
-                x = F.pad(as_floats(part.to(self.device_)), (0, 0, 0, 0, 0, 0, 0, n_missing))
+            size = block_size(images.shape[1:])
+            for part in images.split(size):
+                x = padded(as_floats(part.to(self.device_)), size)
                 parts.append(module(x)[0, : len(part)].double().softmax(1))
         return torch.cat(parts).cpu().numpy()
 

@@ -126,7 +126,7 @@ def kill_at_write(n):
     os.replace = torn
 
 
-def stopped_again_and_again(name, folder, kind, most=4):
+def stopped_again_and_again(name, folder, kind, most=3):
     """Start a fit and stop it, up to ``most`` times; then let it come to its end."""
     rng = random.Random(f"{name}, {kind}")
     start = time.monotonic()

@@ -80,14 +80,27 @@ def test_rarity_is_the_percentage_below():
     ]
 
 
+def with_scores(scores, threshold, held_out=False):
+    return SimpleNamespace(
+        calibration_scores_=scores, threshold_=threshold, calibration_is_held_out_=held_out
+    )
+
+
 def test_score_axis_holds_the_threshold_and_no_far_score():
     scores = np.r_[np.linspace(0, 1, 1000), 1e9]
-    low, high = _judge.score_axis(scores, 0.5)
+    low, high = _judge.score_axis(with_scores(scores, 0.5))
     assert low == 0 and 1.9 < high < 2.1
-    assert _judge.score_axis(scores, 7.0) == (0, 14)
-    assert _judge.score_axis(scores, -1.0)[0] == -1
-    low, high = _judge.score_axis(np.full(5, 3.0), 3.0)
+    assert _judge.score_axis(with_scores(scores, 7.0)) == (0, 14)
+    assert _judge.score_axis(with_scores(scores, -1.0))[0] == -1
+    low, high = _judge.score_axis(with_scores(np.full(5, 3.0), 3.0))
     assert low == 3 and high > 3
+    for infinite in (np.inf, -np.inf):
+        assert _judge.score_axis(with_scores(np.arange(3.0), infinite)) == pytest.approx((0, 3.96))
+
+
+def test_scores_are_called_what_they_are_of():
+    assert _judge.scored(with_scores(np.zeros(1200), 0)) == "1,200 training samples"
+    assert _judge.scored(with_scores(np.zeros(3), 0, held_out=True)) == "3 held-out samples"
 
 
 def test_results_have_a_line_for_everything():
@@ -160,6 +173,9 @@ def test_too_many_images_are_named(image_detector, images, monkeypatch):
     files = [Upload("a.png", png(images[0])), Upload("b.png", png(images[0]))]
     samples = _uploads.read_images(image_detector, files)
     assert samples.names == ["a.png"]
+    monkeypatch.setattr(_uploads, "MOST_IMAGES", 10)
+    monkeypatch.setattr(_uploads, "MOST_IMAGE_BYTES", 127)  # of 64 bytes each
+    assert _uploads.read_images(image_detector, files).problems == samples.problems
     assert samples.problems == [
         ("b.png", "not read, since the page takes 1 images at a time: use skvae predict")
     ]
@@ -168,9 +184,9 @@ def test_too_many_images_are_named(image_detector, images, monkeypatch):
 def test_kept_preparation_comes_first():
     kept = {"size": [30, 20], "color": "rgb"}
     assert _uploads.preparation(SimpleNamespace(image_preparation_=kept)) == kept
-    layout = SimpleNamespace(is_table=False, shape=(4, 8, 9))
-    with pytest.raises(ValueError, match="4 channels"):
-        _uploads.preparation(SimpleNamespace(_layout=layout))
+    layout = SimpleNamespace(is_table=False, shape=(3, 8, 9))
+    of_arrays = SimpleNamespace(_layout=layout, image_preparation_=None)
+    assert _uploads.preparation(of_arrays) == {"size": (8, 9), "color": "rgb"}
 
 
 def test_a_model_of_tables_has_no_image_shape(image_detector, row_detector, rows):
@@ -190,7 +206,8 @@ def test_tables(row_detector, rows, kind):
     assert samples.X.columns.tolist() == COLUMNS
     np.testing.assert_allclose(samples.X, rows.iloc[[0, 1, 3, 4]])
     ((name, reason),) = samples.problems
-    assert name == "2" and "<b>rpm</b>" in reason
+    assert name == "2" and reason == "column '<b>rpm</b>' is empty"
+    assert samples.label(name) == "row 2"
 
 
 @pytest.mark.parametrize(
@@ -217,8 +234,13 @@ def test_a_small_parquet_file_of_many_rows_is_not_read(row_detector, monkeypatch
     assert reason.startswith("it has 100,000 rows")
 
 
-def test_a_table_of_other_columns_is_refused(rows):
+def test_a_model_without_names_takes_columns_in_their_order(rows):
     detector = skvae.VAEDetector(max_steps=2).fit(rows.to_numpy())
+    content = rows.head(4).set_axis(list("abc"), axis=1).to_csv(index=False).encode()
+    samples = _uploads.read_table(detector, [Upload("t.csv", content)])
+    np.testing.assert_allclose(
+        _judge.judge(detector, samples).scores, detector.anomaly_score(rows.head(4).to_numpy())
+    )
     ((_, reason),) = _uploads.read_table(detector, [Upload("t.csv", b"a,b\n1,2\n")]).problems
     assert reason == "it has 2 columns, and the model takes 3."
 
@@ -248,19 +270,23 @@ def test_models_are_loaded_and_others_are_refused(models, rows, row_detector, mo
     monkeypatch.setattr(skvae, "load", lambda path: skvae.CNNClassifier())
     with pytest.raises(ValueError, match=r"^c\.safetensors holds a CNNClassifier, which finds no"):
         _uploads.load_model("c.safetensors", "c.safetensors")
+    four_channels = skvae.ConvVAEDetector(channels=(4,), max_steps=2).fit(np.zeros((9, 4, 8, 8)))
+    monkeypatch.setattr(skvae, "load", lambda path: four_channels)
+    with pytest.raises(ValueError, match="^This model takes images of 4 channels, and files hold"):
+        _uploads.load_model("d.safetensors", "d.safetensors")
 
 
 # -- figures -----------------------------------------------------------------------------------
 
 
 def test_histogram_counts_all_scores_and_shows_the_sample():
-    calibration = np.r_[np.linspace(0, 1, 99), 50.0]
+    detector = with_scores(np.r_[np.linspace(0, 1, 99), 50.0], 0.7)
     made = judged([0.2, 1e6], ["a.png", "<a href='x'>b</a>.png"])
-    figure = _figures.score_histogram(made, 1, calibration, 0.5)
+    figure = _figures.score_histogram(detector, made, 1, 0.5)
     bars, normal, anomalies, chosen = figure.data
     assert sum(bars.y) == 100
     assert normal.x.tolist() == [0.2] and normal.text == ("a.png: 0.2",)
-    high = _judge.score_axis(calibration, 0.5)[1]
+    high = _judge.score_axis(detector)[1]
     assert anomalies.x.tolist() == [high] and chosen.x[0] == high
     assert chosen.text == ("&lt;a href=&#x27;x&#x27;&gt;b&lt;/a&gt;.png: 1e+06",)
     (line,) = figure.layout.shapes
@@ -386,6 +412,16 @@ def test_the_threshold_acts_at_once_and_goes_back(models, digits, image_detector
     assert verdict(app).startswith("**Anomaly.**")
 
 
+def test_another_model_judges_the_same_uploads(models, digits, image_detector, tmp_path):
+    for name in ("a", "b"):
+        skvae.save(image_detector, tmp_path / f"{name}.safetensors")
+    app = upload(start(tmp_path), digits)
+    before = app.dataframe[0].value
+    app.sidebar.selectbox[0].set_value("b.safetensors").run()
+    assert not app.exception and not app.error
+    pd.testing.assert_frame_equal(app.dataframe[0].value, before)
+
+
 def test_scores_are_taken_once(models, digits, monkeypatch):
     calls = []
     judge = _judge.judge
@@ -399,19 +435,34 @@ def test_scores_are_taken_once(models, digits, monkeypatch):
     assert len(calls) == 2
 
 
+def test_an_infinite_threshold_begins_at_the_end_of_the_slider(tmp_path, rows):
+    detector = skvae.VAEDetector(latent_dim=2, max_steps=20, threshold="conformal", random_state=0)
+    with pytest.warns(UserWarning, match="nothing will be flagged"):
+        detector.fit(rows.head(40))
+    assert np.isinf(detector.threshold_)
+    skvae.save(detector, tmp_path / "few.safetensors")
+    app = start(tmp_path)
+    assert app.slider[0].value == app.slider[0].max
+    assert "own is inf, beyond this end" in app.sidebar.caption[-1].value
+    upload(app, [("t.csv", rows.head(8).to_csv(index=False).encode())])
+    assert app.radio[0].options == ["2-D"]
+
+
 def test_bad_uploads_are_named_as_they_are_and_the_others_work(models, digits):
     name = "![x](http://example.org/x.png)<img src=x onerror=alert(1)>.png"
     app = upload(start(models), [*digits, (name, b"no image")])
     (error,) = app.error
-    assert error.value == f"{_page.plain(name)}: {_page.plain('not an image of a known format')}"
+    lines = error.value.splitlines()
+    assert lines[0] == "**Not judged: 1**"
+    assert lines[2:] == [f"- {_page.plain(name)}: {_page.plain('not an image of a known format')}"]
     assert [metric.value for metric in app.metric][::2] == ["3", "1"]
     assert app.dataframe[0].value["file"].iloc[-1] == name
 
 
 def test_many_bad_uploads_do_not_fill_the_page(models):
     app = upload(start(models), [(f"{i}.png", b"no image") for i in range(9)])
-    assert len(app.error) == 6
-    assert app.error[-1].value == "And 4 more; the results name them all."
+    assert app.error[0].value.count("\n- ") == 6
+    assert app.error[0].value.endswith("- and 4 more, which the results name")
     assert not app.metric and len(app.dataframe[0].value) == 9
 
 
@@ -425,6 +476,9 @@ def test_a_table_is_judged_and_another_model_asks_anew(models, rows, digits):
     assert verdict(app).startswith("**Anomaly.** row 7: score")
     assert app.dataframe[0].value["feature"].iloc[0] == "flow"
     assert len(app.radio) == 1  # 12 rows have a map, though the model keeps no latents
+    upload(app, [("huge.csv", odd.assign(flow=1e20).to_csv(index=False).encode())])
+    assert app.error[0].value.startswith(_page.plain("huge.csv: column 'flow' holds 1e+20"))
+    assert not app.metric
     upload(app, [("one.csv", odd.head(1).to_csv(index=False).encode())])
     assert not app.radio
     assert "needs at least 3 samples" in app.info[-1].value
@@ -469,6 +523,18 @@ def test_the_server_stays_at_home(monkeypatch, tmp_path):
     assert arguments[-2:] == ["--", str(tmp_path.resolve())]
 
 
-def test_a_missing_folder_is_one_line(tmp_path):
-    with pytest.raises(NotADirectoryError, match="name one that holds models"):
-        run_app(tmp_path / "nowhere")
+def test_the_command(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("typer", reason="the command line: pip install skvae[cli]")
+    from skvae import app, cli
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["app", "--models", str(tmp_path / "nowhere")])
+    message = capsys.readouterr().err
+    assert stop.value.code == 2 and "name one that holds models" in message
+    assert message.count("\n") == 1
+    started = []
+    monkeypatch.setattr(app, "run_app", lambda *args, **options: started.append((args, options)))
+    with pytest.raises(SystemExit):
+        cli.main(["app", "--models", str(tmp_path), "--port", "81", "--no-browser"])
+    options = {"port": 81, "max_upload": 200, "open_browser": False}
+    assert started == [((tmp_path,), options)]

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -176,6 +177,20 @@ def test_all_scores_run_on_images(detector, score):
     assert np.isfinite(scores).all()
     assert np.array_equal(fitted.anomaly_score(images[7:9]), scores[7:9])
     assert fitted.error_map(images).shape == images.shape
+
+
+def test_error_map_is_smoothed_on_request():
+    images = colours()
+    detector = tiny(score="reconstruction").fit(images)
+    plain, smooth = detector.error_map(images), detector.error_map(images, smooth=1.5)
+    assert smooth.shape == images.shape
+    np.testing.assert_allclose(smooth.sum((1, 2, 3)), plain.sum((1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(smooth[0, 0], gaussian_filter(plain[0, 0], 1.5), rtol=1e-6)
+    with pytest.raises(ValueError, match="smooth must be a number of pixels, 0 or more, not -1"):
+        detector.error_map(images, smooth=-1)
+    table = np.random.default_rng(0).normal(size=(40, 6))
+    with pytest.raises(ValueError, match="smooth is for images, but the rows of X are a table"):
+        tiny().fit(table).error_map(table, smooth=1)
 
 
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
+from skvae import ConvVAEDetector
 from skvae.base._images import as_floats, as_images, validate_images
+from skvae.classifiers import CNNClassifier
 
 
 def pixels(*shape, dtype=np.float32, seed=0):
@@ -155,14 +157,18 @@ BAD = [
     (pixels(4, 2, 8, 8, 3), None, "an image of shape (2, 8, 8, 3) is none of them"),
     (with_value(1.5), None, "X holds 1.5 in image 2, but images are uint8 (0 to 255) or floats"),
     (with_value(-0.5), None, "X holds -0.5 in image 2"),
-    (255 * pixels(4, 8, 8), None, "for example X / X.max()"),
+    (255 * pixels(4, 8, 8), None, "for example by X / X.max()"),
     (with_value(np.nan), None, "X holds nan in image 2"),
     (with_value(np.inf), None, "X holds inf in image 2"),
     (pixels(4, 1, 1), None, "X holds images of 1 x 1 pixels, which is too small: both sides"),
     (pixels(4, 1, 1, 1), None, "X holds images of 1 x 1 pixels"),
     (pixels(4, 8, 3), None, "images of 8 x 3 pixels, which is too small: both sides must have at"),
     ([np.zeros((8, 8)), np.zeros((9, 8))], None, "different sizes: (8, 8) first, (9, 8) at 1"),
-    (np.ones((4, 8, 8), np.uint16), None, "X holds uint16; images are uint8 (0 to 255) or floats"),
+    (
+        np.ones((4, 8, 8), np.uint16),
+        None,
+        "X holds uint16; images are uint8 (0 to 255), bool, or floats",
+    ),
     (np.ones((4, 64), np.int64), (8, 8), "X holds int64; images are uint8"),
     (pixels(4, 63), (8, 8), "image_shape=(8, 8) is 64 numbers, but X holds images of shape (63,)"),
     (pixels(4, 8, 9), (8, 8), "image_shape=(8, 8) is 64 numbers, but X holds images of"),
@@ -215,3 +221,73 @@ def test_labels_are_checked_along():
     assert images.shape == (4, 1, 8, 8) and list(y) == list("abab")
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         validate_images(BaseEstimator(), X, [0, 1])
+
+
+# -- words that help -------------------------------------------------------------------------
+
+
+def test_rounding_beyond_the_range_is_no_mistake():
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    beyond = images.copy()
+    beyond[3, 2, 1], beyond[4, 0, 0] = 1 + 1e-7, -1e-7
+    tensor, _ = as_images(beyond)
+    assert tensor.min() == 0 and tensor.max() == 1
+    with pytest.raises(ValueError, match=r"X holds 1\.00001 in image 3.*MinMaxScaler\(clip=True\)"):
+        as_images(np.where(beyond > 1, 1.00001, images))
+
+
+@pytest.mark.parametrize(
+    "X, words",
+    [
+        (np.zeros((3, 8, 8), np.int64), r'use X\.astype\("uint8"\), else divide'),
+        (np.zeros((3, 8, 8), complex), "X holds complex128.*Bring them to numbers first"),
+        (np.full((3, 8, 8), np.inf), "X holds inf in image 0.*fill or remove it"),
+    ],
+)
+def test_each_kind_of_wrong_numbers_gets_its_remedy(X, words):
+    with pytest.raises(ValueError, match=words):
+        as_images(X)
+
+
+def test_rows_of_images_say_which_image_is_not_finite():
+    rows = np.random.RandomState(0).rand(20, 64)
+    rows[7, 5] = np.nan
+    with pytest.raises(ValueError, match="X holds nan in image 7.*fill or remove it"):
+        ConvVAEDetector(image_shape=(8, 8)).fit(rows)
+
+
+@pytest.mark.parametrize("image_shape", [(8.0, 8.0), (-8, 8), (8,), (1, 1, 8, 8)])
+@pytest.mark.parametrize("make", [ConvVAEDetector, CNNClassifier])
+def test_image_shape_is_checked(make, image_shape):
+    with pytest.raises(ValueError, match="image_shape=.* must hold 2 or 3 integers of at least 1"):
+        make(image_shape=image_shape).fit(np.zeros((4, 64)), [0, 1, 0, 1])
+
+
+def test_image_shape_may_name_the_single_channel():
+    images = np.random.RandomState(0).rand(5, 8, 9).astype(np.float32)
+    for image_shape in ((1, 8, 9), (8, 9, 1)):
+        tensor, layout = as_images(images, image_shape)
+        assert layout.axes == "HW" and np.array_equal(tensor[:, 0], images)
+
+
+def test_masks_as_bytes_are_warned_of():
+    masks = np.random.RandomState(0).randint(0, 2, (20, 8, 8)).astype(np.uint8)
+    detector = ConvVAEDetector(max_steps=2, channels=(4,), random_state=0)
+    with pytest.warns(UserWarning, match=r"holds nothing above 1.*X\.astype\(bool\)"):
+        detector.fit(masks)
+    detector.fit(masks.astype(bool))
+
+
+def test_warm_start_from_images_to_a_table():
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    detector = ConvVAEDetector(max_steps=2, channels=(4,), warm_start=True, random_state=0)
+    detector.fit(images)
+    with pytest.raises(ValueError, match="X is a table, but warm_start=True.*which saw images"):
+        detector.fit(images.reshape(20, 64))
+    assert np.isfinite(detector.fit(images).anomaly_score(images)).all()
+
+
+def test_map_of_a_table_beyond_its_range_is_finite():
+    table = np.random.RandomState(0).randn(60, 10)
+    detector = ConvVAEDetector(max_steps=5, channels=(4,), random_state=0).fit(table)
+    assert np.isfinite(detector.error_map(5 * table)).all()

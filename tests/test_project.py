@@ -20,17 +20,7 @@ import skvae
 from skvae._optional import require
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONAL = {
-    "matplotlib",
-    "pyod",
-    "typer",
-    "rich",
-    "streamlit",
-    "plotly",
-    "pyarrow",
-    "PIL",
-    "skimage",
-}
+OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "plotly", "pyarrow", "PIL"}
 PINNED_EXTRAS = ("plot", "pyod", "images", "cli", "app", "dev")
 
 

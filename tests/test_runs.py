@@ -245,7 +245,7 @@ def callbacks():
     return [
         Freezer("network.encoder*", at=3),
         EpochScoring(lambda net, X, y=None: len(net.history) // 2, name="pairs", on_train=True),
-        ("stop", EarlyStopping(monitor="pairs", patience=3, sink=lambda text: None)),
+        ("stop", EarlyStopping(monitor="pairs", patience=6, sink=lambda text: None)),
         PrintLog(sink=lambda text: None),
     ]
 
@@ -261,7 +261,9 @@ FITS = {
     "ensemble": lambda: of_tables(n_estimators=3),
     "early": lambda: of_tables(early_stopping=True, lr=0.2, patience=2, max_epochs=20),
     "one cycle": lambda: of_tables(
-        callbacks=schedule("OneCycleLR", max_lr=0.01, total_steps=20, step_every="batch")()
+        callbacks=schedule(
+            torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=20, step_every="batch"
+        )()
     ),
     "plateau": lambda: of_tables(
         callbacks=schedule("ReduceLROnPlateau", monitor="train_loss", patience=0, threshold=9.0)()

@@ -47,6 +47,15 @@ def test_pieces_are_computed_once_and_found_by_the_next_run(tmp_path):
     assert len((tmp_path / "pieces.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_folder_holds_one_study(tmp_path):
+    with Pieces(tmp_path, {"study": "shift"}, 1, False) as pieces:
+        pieces.compute("a", lambda: {"value": 5})
+    before = (tmp_path / "pieces.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="holds the study 'shift', this is 'oneclass'"):
+        Pieces(tmp_path, {"study": "oneclass"}, 1, False)
+    assert (tmp_path / "pieces.jsonl").read_bytes() == before
+
+
 def test_a_piece_that_fails_leaves_the_others(tmp_path):
     def broken():
         raise KeyboardInterrupt
@@ -64,7 +73,7 @@ def test_a_piece_that_fails_leaves_the_others(tmp_path):
 
 
 def test_image_data_share_no_image_and_follow_the_seed():
-    settings = _images.settings_of(True, None, None)
+    settings = _images.settings_of("shift", None, True, None, None)
     data = _images.load_image_data(None, settings, 0)
     assert [len(part) for part in data[1::2]] == [900, 647, 250]
     together = np.concatenate([data.X_train, data.X_stream, data.X_test])
@@ -74,10 +83,11 @@ def test_image_data_share_no_image_and_follow_the_seed():
 
 
 def test_full_data_take_the_test_images_of_the_test_file(data_home):
-    settings = _images.settings_of(False, 1000, 500)
+    settings = _images.settings_of("shift", data_home, False, 1000, 500)
     data = _images.load_image_data(data_home, settings, 0)
     assert [len(part) for part in data[1::2]] == [1000, 59_000, 500]
-    everything = _images.load_image_data(data_home, _images.settings_of(False, 100, 10_000), 5)
+    settings = _images.settings_of("shift", data_home, False, 100, 10_000)
+    everything = _images.load_image_data(data_home, settings, 5)
     test_file = {image.tobytes() for image in everything.X_test}
     assert all(image.tobytes() in test_file for image in data.X_test)
 
@@ -143,7 +153,7 @@ def test_auroc_counts_pairs_in_order():
 
 
 def test_contaminated_training_images():
-    bench = robustness_module.Bench(None, _images.settings_of(True, None, None), 0)
+    bench = robustness_module.Bench(None, _images.settings_of("shift", None, True, None, None), 0)
     clean = bench._data.X_train
     changed = (bench._contaminated(0.2) != clean).any(axis=(1, 2))
     assert 0.9 * 0.2 < changed.mean() <= 0.2

@@ -40,6 +40,8 @@ def run_app(models=None, *, port=None, max_upload=200, open_browser=True):
         If a package of the extra ``app`` is missing.
     NotADirectoryError
         If ``models`` is no folder.
+    SystemExit
+        When the server ends, or cannot begin.
     """
     streamlit = require("streamlit.web.cli", extra="app", what="The app")
     require("plotly", extra="app", what="The app")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from skvae._optional import require
-from skvae.app._judge import score_axis
+from skvae.app._judge import score_axis, scored
 from skvae.plotting import ImageErrorMapDisplay
 from skvae.plotting._common import ANOMALY_COLOR, NORMAL_COLOR
 
@@ -17,7 +17,7 @@ _LAYOUT = {
     "margin": {"l": 10, "r": 10, "t": 25, "b": 10},
     "legend": {"orientation": "h", "yref": "container", "y": 0, "itemsizing": "constant"},
 }
-_CAMERA = {"eye": {"x": 1.6, "y": 1.6, "z": 0.9}}  # far enough to see the titles of the axes
+_CAMERA = {"eye": {"x": 1.8, "y": 1.8, "z": 1.0}}  # far enough to see the titles of the axes
 _PANELS_SIZE = (11, 2.9)  # inches
 # Of larger clouds of points only some are drawn.
 _MOST_POINTS = 1500
@@ -44,27 +44,27 @@ def image_panels(detector, image):
     return figure
 
 
-def score_histogram(judged, chosen, calibration_scores, threshold):
-    """Histogram of the training scores, below it a tick for each sample, the chosen one large.
+def score_histogram(detector, judged, chosen, threshold):
+    """Histogram of the model's own scores, below it a tick for each sample, the chosen one large.
 
     What lies beyond the axis stands at its end.
     """
     go = _plotly()
-    axis = score_axis(calibration_scores, threshold)
-    heights, edges = np.histogram(np.clip(calibration_scores, *axis), _BINS, axis)
+    axis = score_axis(detector)
+    heights, edges = np.histogram(np.clip(detector.calibration_scores_, *axis), _BINS, axis)
     figure = go.Figure(layout={**_LAYOUT, "bargap": 0.03})
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
         y=heights,
         marker_color=_TRAINING_COLOR,
-        name="training scores",
+        name=scored(detector),
         hovertemplate="%{y} scores around %{x:.4g}<extra></extra>",
     )
-    below = -0.06 * heights.max()
+    highest = heights.max()
     for name, color, which in _by_verdict(judged, threshold):
         figure.add_scatter(
             x=np.clip(judged.scores[which], *axis),
-            y=np.full(len(which), below),
+            y=np.full(len(which), -0.05 * highest),
             mode="markers",
             marker={"color": color, "symbol": "line-ns-open", "size": 12},
             name=name,
@@ -73,7 +73,7 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
         )
     figure.add_scatter(
         x=[np.clip(judged.scores[chosen], *axis)],
-        y=[below],
+        y=[-0.05 * highest],
         mode="markers",
         marker=_chosen_marker(judged.scores[chosen], threshold, 16),
         name="this sample",
@@ -81,10 +81,14 @@ def score_histogram(judged, chosen, calibration_scores, threshold):
         hovertemplate="%{text}<extra></extra>",
     )
     figure.add_vline(
-        threshold, line={"dash": "dash"}, annotation_text=f" threshold {threshold:.4g}"
+        threshold,
+        line={"dash": "dash"},
+        annotation_text=f" threshold {threshold:.4g} ",
+        annotation_position="top right" if threshold < sum(axis) / 2 else "top left",
     )
     figure.update_xaxes(title="anomaly score (higher = more anomalous)", range=_wider(axis))
-    figure.update_yaxes(title="training scores", rangemode="tozero")
+    # Below zero there is room for the ticks, and none for a number on the axis.
+    figure.update_yaxes(title="number of samples", range=(-0.1 * highest, 1.1 * highest))
     return figure
 
 

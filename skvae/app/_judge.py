@@ -32,8 +32,7 @@ class Judged(NamedTuple):
     @property
     def labels(self):
         """What the samples are called on the page."""
-        kind, names = self.samples.kind, self.samples.names
-        return names if kind == "file" else [f"{kind} {name}" for name in names]
+        return [self.samples.label(name) for name in self.samples.names]
 
 
 def judge(detector, samples):
@@ -64,22 +63,31 @@ def results_table(judged, threshold):
     return pd.concat([table.assign(reason=""), left_out], ignore_index=True)
 
 
-def score_axis(calibration_scores, threshold):
+def score_axis(detector):
     """Lowest and highest score that are shown, and that the threshold can be moved to.
 
-    A few training scores far above the others lie beyond.
+    A few training scores far above the others lie beyond, and so does an infinite threshold: a
+    conformal one of too few samples.
     """
-    low = min(calibration_scores.min(), threshold)
-    top = max(np.quantile(calibration_scores, _BULK), threshold)
+    scores, threshold = detector.calibration_scores_, detector.threshold_
+    own = [threshold] if np.isfinite(threshold) else []
+    low = min([scores.min(), *own])
+    top = max([np.quantile(scores, _BULK), *own])
     span = top - low or abs(top) or 1.0
     return float(low), float(top + span)
+
+
+def scored(detector):
+    """What the scores are of that the model's threshold was fitted on."""
+    kind = "held-out samples" if detector.calibration_is_held_out_ else "training samples"
+    return f"{len(detector.calibration_scores_):,} {kind}"
 
 
 def kept_latents(score):
     """Latents of trusted training samples, where a fitted score keeps them; else None.
 
-    A model holds none of the data it was trained on, but scores that look for neighbours among the
-    latents of the training hold these, of up to 5,000 samples.
+    A model does not hold the images or rows that it was trained on, but scores that look for
+    neighbours among their latents hold these, of 5,000 of them at most.
     """
     if isinstance(score, Ensemble):
         members = [kept_latents(member) for member in score.scores]
@@ -88,17 +96,16 @@ def kept_latents(score):
         kept = (kept_latents(part) for part in score.scores)
         return next((latents for latents in kept if latents is not None), None)
     if isinstance(score, Local):
-        return score.nearest_.reference * as_array(score.latent_scale_) + as_array(
-            score.latent_mean_
-        )
+        scale, mean = _array(score.latent_scale_), _array(score.latent_mean_)
+        return score.nearest_.reference * scale + mean
     if isinstance(score, Neighbors):
-        scale = as_array(score.latent_scale_)
+        scale = _array(score.latent_scale_)
         return score.reference_[:, : len(scale)] * scale
     return None
 
 
-def as_array(values):
-    """Tensor or frame as an ndarray."""
+def _array(values):
+    """Tensor or array as an ndarray."""
     return values.cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
 
 

@@ -26,6 +26,10 @@ _UNKNOWN_PREPARATION = (
     "The model was trained on arrays and does not know how they were made from files: here images "
     "are resized and brought to its colours, and nothing else is done to them."
 )
+_PANELS_IN_WORDS = (
+    "The error map shows where the image is unlike what the model makes of it, and the overlay "
+    "shows it over the darkened image. Their colours mean the same for every image of this model."
+)
 _SHOWN_PROBLEMS = 5
 _WORST_FEATURES = 15
 
@@ -58,7 +62,7 @@ def choose_model(folder):
     """The chosen detector and what tells it from others; None twice as long as there is none."""
     st.header("Model")
     paths = [] if folder is None else sorted(Path(folder).glob("*.safetensors"))
-    names = {path.name: path for path in paths}
+    names = {path.name: path for path in paths if path.is_file()}
     choice = (
         st.selectbox("Model", [*names, _UPLOAD], label_visibility="collapsed") if names else _UPLOAD
     )
@@ -95,32 +99,28 @@ def description(detector):
 
 def choose_threshold(detector, model_key):
     st.header("Threshold")
-    low, high = _judge.score_axis(detector.calibration_scores_, detector.threshold_)
+    low, high = _judge.score_axis(detector)
+    own = min(max(detector.threshold_, low), high)
     key = f"threshold of {model_key}"
     threshold = st.slider(
         "Scores above it are anomalies",
         low,
         high,
-        float(detector.threshold_),
+        own,
         step=(high - low) / 1000,
         format="%.4g",
         key=key,
     )
     share = (detector.calibration_scores_ > threshold).mean()
-    st.caption(f"{share:.1%} of the {scores_of(detector)} are above.")
+    st.caption(f"{share:.1%} of the {_judge.scored(detector)} are above.")
+    if own != detector.threshold_:
+        st.caption(f"The model's own is {detector.threshold_:.4g}, beyond this end of the slider.")
 
     def back():
-        st.session_state[key] = float(detector.threshold_)
+        st.session_state[key] = own
 
-    st.button(f"Back to the model's ({detector.threshold_:.4g})", on_click=back)
+    st.button(f"Back to the model's ({own:.4g})", on_click=back)
     return threshold
-
-
-def scores_of(detector):
-    """What the scores are of that the threshold was fitted on."""
-    n_scores = len(detector.calibration_scores_)
-    kind = "held-out samples" if detector.calibration_is_held_out_ else "training samples"
-    return f"{n_scores:,} {kind}"
 
 
 # -- uploads -----------------------------------------------------------------------------------
@@ -144,15 +144,24 @@ def upload_samples(detector, model_key):
         with st.spinner("Reading and scoring"):
             return _judge.judge(detector, read(detector, files))
 
-    return kept("judged", (model_key, [file.file_id for file in files]), judge)
+    try:
+        return kept("judged", (model_key, [file.file_id for file in files]), judge)
+    except ValueError as error:  # such as numbers too large for the network
+        st.error(plain(f"{files[0].name}: {error}"))
+        return None
 
 
 def show_problems(samples):
     problems = samples.problems
-    for name, reason in problems[:_SHOWN_PROBLEMS]:
-        st.error(f"{plain(name)}: {plain(reason)}")
+    if not problems:
+        return
+    lines = [
+        f"- {plain(samples.label(name))}: {plain(reason)}"
+        for name, reason in problems[:_SHOWN_PROBLEMS]
+    ]
     if len(problems) > _SHOWN_PROBLEMS:
-        st.error(f"And {len(problems) - _SHOWN_PROBLEMS:,} more; the results name them all.")
+        lines.append(f"- and {len(problems) - _SHOWN_PROBLEMS:,} more, which the results name")
+    st.error("\n".join([f"**Not judged: {len(problems):,}**", "", *lines]))
 
 
 # -- results -----------------------------------------------------------------------------------
@@ -181,7 +190,7 @@ def show_sample(detector, judged, chosen, threshold):
     below = _judge.rarity(detector.calibration_scores_, score)
     text = (
         f"{plain(judged.labels[chosen])}: score {score:.4g}, threshold {threshold:.4g}. "
-        f"Of the {scores_of(detector)}, {below:.1f} % score lower."
+        f"Of the {_judge.scored(detector)}, {below:.1f} % score lower."
     )
     if score > threshold:
         st.warning(f"**Anomaly.** {text}", icon=":material/warning:")
@@ -192,12 +201,11 @@ def show_sample(detector, judged, chosen, threshold):
     else:
         st.subheader("Where")
         st.pyplot(_figures.image_panels(detector, judged.samples.X[chosen]))
+        st.caption(_PANELS_IN_WORDS)
     left, right = st.columns(2)
     with left:
         st.subheader("Scores")
-        st.plotly_chart(
-            _figures.score_histogram(judged, chosen, detector.calibration_scores_, threshold)
-        )
+        st.plotly_chart(_figures.score_histogram(detector, judged, chosen, threshold))
     with right:
         show_latents(detector, judged, chosen, threshold)
 
@@ -219,7 +227,10 @@ def show_latents(detector, judged, chosen, threshold):
         return
     chart = st.empty()  # stands above the choice of its dimensions
     choices = ["2-D", "3-D"][: len(places.shares) - 1]
-    n_dimensions = 3 if st.radio("View", choices, horizontal=True, key="view") == "3-D" else 2
+    # A choice of its own for each number of choices: models may have 2 latents.
+    key = f"view of {len(choices)}"
+    view = st.radio("View", choices, horizontal=True, key=key, label_visibility="collapsed")
+    n_dimensions = 3 if view == "3-D" else 2
     chart.plotly_chart(_figures.latent_scatter(judged, chosen, places, threshold, n_dimensions))
     of = "training samples, which the model keeps" if training is not None else "what is uploaded"
     shares = " + ".join(f"{share:.0%}" for share in places.shares[:n_dimensions])

@@ -1,5 +1,6 @@
 """Uploaded files as models and samples; nothing that is uploaded is ever unpickled."""
 
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -16,6 +17,7 @@ IMAGE_TYPES = ["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"]
 TABLE_TYPES = ["csv", "parquet"]
 # More is the business of a folder or a script than that of a page.
 MOST_IMAGES = 1000
+MOST_IMAGE_BYTES = 1 << 28
 MOST_ROWS = 10_000
 
 
@@ -25,7 +27,7 @@ class Samples(NamedTuple):
     Attributes
     ----------
     kind : str
-        What the names are of: "file", "row", or the name of a table's index.
+        What the names are of: "file" or "row".
     names : list of str
     X : ndarray of uint8 of shape (n, C, H, W), or DataFrame of n rows
     problems : list of (str, str)
@@ -37,6 +39,10 @@ class Samples(NamedTuple):
     X: object
     problems: list
 
+    def label(self, name):
+        """What a sample of that name is called on the page."""
+        return name if self.kind == "file" else f"{self.kind} {name}"
+
 
 def load_model(path, name):
     """The detector of a model file; errors call it ``name``."""
@@ -46,6 +52,8 @@ def load_model(path, name):
         raise ValueError(str(error).replace(str(path), name)) from error
     if not isinstance(detector, BaseDetector):
         raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
+    if image_shape(detector) is not None:
+        preparation(detector)  # refuses images that no file holds
     return detector
 
 
@@ -68,9 +76,8 @@ def preparation(detector):
 
     Those of its training where it was trained on a folder of images; else what its arrays were.
     """
-    kept = getattr(detector, "image_preparation_", None)
-    if kept is not None:
-        return kept
+    if detector.image_preparation_ is not None:
+        return detector.image_preparation_
     n_channels, *size = image_shape(detector)
     if n_channels not in (1, 3):
         raise ValueError(
@@ -82,15 +89,17 @@ def preparation(detector):
 def read_images(detector, files):
     """`Samples` of image files, prepared as those of the training were."""
     prepared = preparation(detector)
+    most = min(MOST_IMAGES, MOST_IMAGE_BYTES // detector.n_features_in_)
     names, images, problems = [], [], []
-    for file in files[:MOST_IMAGES]:
+    for file in files[:most]:
         try:
-            images.append(load_image(file, **prepared))
+            # Of a copy, since pillow closes what it has read.
+            images.append(load_image(BytesIO(file.getbuffer()), **prepared))
             names.append(file.name)
         except ValueError as error:
             problems.append((file.name, str(error)))
-    left = f"not read, since the page takes {MOST_IMAGES:,} images at a time: use skvae predict"
-    problems += [(file.name, left) for file in files[MOST_IMAGES:]]
+    left = f"not read, since the page takes {most:,} images at a time: use skvae predict"
+    problems += [(file.name, left) for file in files[most:]]
     return Samples("file", names, np.array(images, dtype=np.uint8), problems)
 
 
@@ -103,16 +112,15 @@ def read_table(detector, files):
         try:
             _check_rows(path)
             table = load_table(path, columns=getattr(detector, "feature_names_in_", None))
-            _check_size(detector, table.data)
+            X = _columns(detector, table.data)
         except (OSError, ValueError) as error:
             reason = str(error).replace(str(path), "the table")
-            return Samples("row", [], pd.DataFrame(), [(file.name, reason)])
-    names = [str(name) for name in table.data.index]
+            return Samples("file", [], pd.DataFrame(), [(file.name, reason)])
+    names = np.array([str(name) for name in X.index], dtype=object)
     problems = [(names[i], reason) for i, reason in table.gaps.items()]
     is_whole = np.ones(len(names), dtype=bool)
     is_whole[list(table.gaps)] = False
-    names = [name for name, whole in zip(names, is_whole, strict=True) if whole]
-    return Samples(str(table.data.index.name or "row"), names, table.data[is_whole], problems)
+    return Samples("row", names[is_whole].tolist(), X[is_whole], problems)
 
 
 def _check_rows(path):
@@ -122,12 +130,15 @@ def _check_rows(path):
         _check_few(parquet.read_metadata(path).num_rows)
 
 
-def _check_size(detector, data):
+def _columns(detector, data):
+    """The rows as the detector takes them, with names of columns where it knows some."""
     _check_few(len(data))
     if data.shape[1] != detector.n_features_in_:
         raise ValueError(
             f"it has {data.shape[1]} columns, and the model takes {detector.n_features_in_}."
         )
+    named = hasattr(detector, "feature_names_in_")
+    return data if named else data.set_axis(range(data.shape[1]), axis=1)
 
 
 def _check_few(n_rows):

@@ -50,7 +50,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -64,7 +64,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -78,7 +78,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -97,7 +97,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
         y : array-like of shape (n_samples,), default=None
             Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Numbers that are
             no such labels are ignored, with a warning.
@@ -127,6 +127,24 @@ class DecisionMixin:
         if is_anomaly is None:
             return float("nan")
         return float(roc_auc_score(is_anomaly, -scores))
+
+    @property
+    def _threshold_reads_labels(self):
+        own = hasattr(self.threshold, "fit") and not is_conformal(self.threshold)
+        return self.threshold == "f1" or own
+
+    @property
+    def _held_out_fraction(self):
+        """Share of the training rows that is held out for the threshold."""
+        fraction = self.calibration_fraction
+        if is_conformal(self.threshold) and fraction == 0:
+            raise ValueError(
+                "A conformal threshold needs rows that are held out of the training, but "
+                "calibration_fraction=0; None holds out 20 %."
+            )
+        if fraction is None:
+            return 0.2 if is_conformal(self.threshold) else 0.0
+        return fraction
 
     def _use_threshold(self, threshold, scores, y, percentile):
         if percentile is None:
@@ -198,7 +216,7 @@ class DecisionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -237,5 +255,6 @@ class DecisionMixin:
         params : dict
         """
         params = super().get_params(deep)
-        params["score"] = self._score_parameter
+        if "score" in params:
+            params["score"] = self._score_parameter
         return params

@@ -42,7 +42,6 @@ from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS, Output
 from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
-from skvae.thresholds import is_conformal
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
@@ -203,17 +202,13 @@ class BaseDetector(
             named = callback[-1] if isinstance(callback, tuple) else callback
             if not hasattr(named, "on_epoch_end"):
                 raise ValueError(f"callbacks holds {callback!r}, which is no skorch callback.")
-        if is_conformal(self.threshold) and self.calibration_fraction == 0:
-            raise ValueError(
-                "A conformal threshold needs rows that are held out of the training, but "
-                "calibration_fraction=0; None holds out 20 %."
-            )
         if self.max_steps is None and self.max_epochs is None:
             raise ValueError("max_steps and max_epochs are both None: training would never end.")
         if score.needs_posterior and not self._variational:
             raise ValueError(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
-                f"detector, which {type(self).__name__} has not; use VAEDetector or another score."
+                f"detector, which {type(self).__name__} has not; use "
+                f"{'ConvVAEDetector' if self._takes_images else 'VAEDetector'} or another score."
             )
         if score.images_only and not self._takes_images:
             raise ValueError(
@@ -266,11 +261,6 @@ class BaseDetector(
         check_consistent_length(X, y)
         return column_or_1d(y)
 
-    @property
-    def _threshold_reads_labels(self):
-        own = hasattr(self.threshold, "fit") and not is_conformal(self.threshold)
-        return self.threshold == "f1" or own
-
     def _normal_rows(self, X, y):
         """Mask of the rows that may be trained on."""
         if self.train_on == "all":
@@ -282,10 +272,7 @@ class BaseDetector(
 
     def _split(self, is_normal, rng):
         """Indices to train on and to hold out for the threshold."""
-        n_rows = len(is_normal)
-        fraction = self.calibration_fraction
-        if fraction is None:
-            fraction = 0.2 if is_conformal(self.threshold) else 0.0
+        n_rows, fraction = len(is_normal), self._held_out_fraction
         order = rng.permutation(n_rows) if fraction else np.arange(n_rows)
         n_held_out = math.ceil(fraction * n_rows)
         train, held_out = order[n_held_out:], order[:n_held_out]

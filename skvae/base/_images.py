@@ -5,15 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.utils.validation import validate_data
 
-from skvae.base._input import check_magnitude
+from skvae.base._input import check_magnitude, holds_sizes
 from skvae.networks import as_floats
 
 __all__ = [
     "ImageLayout",
     "as_floats",
     "as_images",
+    "check_image_shape",
+    "smoothed",
     "check_preparation",
     "table_as_images",
     "table_layout",
@@ -21,6 +24,8 @@ __all__ = [
     "validate_images",
 ]
 
+# What scaling to [0, 1] may exceed it by: rounding.
+ROUNDING = 1e-6
 # Gray, gray with alpha, RGB, RGBA; other numbers need image_shape, so that a mistake is noticed.
 MOST_CHANNELS_UNASKED = 4
 
@@ -98,7 +103,10 @@ def validate_images(
     has_images = len(shape) > 2
     if has_images:
         _check_shape_of_fit(shape[1:], layout)
-        _check_values(np.asarray(X))
+    is_flat = len(shape) == 2 and not (image_shape is None if layout is None else layout.is_table)
+    if has_images or (is_flat and np.asarray(X).dtype.kind == "f"):
+        _check_values(np.asarray(X))  # first, since it says what to do with an image
+    if has_images:
         X = np.reshape(X, (shape[0], math.prod(shape[1:])))
     checks_y = not (isinstance(y, str) and y == "no_validation")
     X = validate_data(
@@ -127,6 +135,17 @@ def check_preparation(found, seen):
         raise ValueError(
             f"X was prepared with {found}, but fit saw images prepared with {seen}: open the "
             "folder by load_image_folder(path, **detector.image_preparation_)."
+        )
+
+
+def check_image_shape(image_shape):
+    """Refuse what is no shape of an image; None is one that X has to tell."""
+    if image_shape is None:
+        return
+    if not holds_sizes(image_shape) or len(np.atleast_1d(image_shape)) not in (2, 3):
+        raise ValueError(
+            f"image_shape={image_shape!r} must hold 2 or 3 integers of at least 1: (height, width) "
+            "with the channels first or last."
         )
 
 
@@ -170,7 +189,8 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
     if layout is None and min(shape[1:]) < smallest_side:
         raise ValueError(
             f"X holds images of {shape[1]} x {shape[2]} pixels, which is too small: both sides "
-            f"must have at least {smallest_side}."
+            f"must have at least {smallest_side}, since each convolution halves them. Use fewer "
+            "channels, or enlarge the images."
         )
     found = ImageLayout(axes, shape, X.ndim == 2, X.dtype == np.uint8)
     _check_values(X)
@@ -186,6 +206,8 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
 def _as_tensor(images):
     if images.dtype != np.uint8:
         images = images.astype(np.float32, copy=False)
+        if images.size and not (images.min() >= 0 and images.max() <= 1):  # by rounding
+            images = images.clip(0, 1)
     if not images.flags.writeable or min(images.strides) < 0:  # torch takes neither
         images = images.copy()
     return torch.as_tensor(images)
@@ -260,12 +282,21 @@ def _axes_and_shape(inner, image_shape, layout):
             )
         return axes, shape
     image_shape = tuple(image_shape)
-    if inner not in (image_shape, (math.prod(image_shape),)):
+    if _without_one(inner) == _without_one(image_shape):
+        return _read_axes(inner)
+    if inner != (math.prod(image_shape),):
         raise ValueError(
             f"image_shape={image_shape} is {math.prod(image_shape)} numbers, but X holds images "
             f"of shape {inner}."
         )
     return _read_axes(image_shape)
+
+
+def _without_one(shape):
+    """The shape without a single channel, first or last."""
+    if len(shape) != 3:
+        return tuple(shape)
+    return tuple(shape[1:]) if shape[0] == 1 else tuple(shape[: 2 if shape[2] == 1 else 3])
 
 
 def _read_axes(inner):
@@ -299,22 +330,37 @@ def _check_shape_of_fit(inner, layout):
         )
 
 
+def smoothed(maps, smooth, axes):
+    """Each map smoothed by a Gaussian of ``smooth`` pixels, with the same sum."""
+    if not smooth >= 0:
+        raise ValueError(f"smooth must be a number of pixels, 0 or more, not {smooth!r}.")
+    return gaussian_filter(maps, smooth, axes=axes) if smooth else maps
+
+
 def _check_values(X):
     """Refuse what is neither uint8, nor bool, nor floats in [0, 1]."""
     if X.dtype == np.uint8 or X.dtype == bool or X.size == 0:
         return
     if not np.issubdtype(X.dtype, np.floating):
+        remedy = "Bring them to numbers first."
+        if np.issubdtype(X.dtype, np.integer):
+            remedy = (
+                'If they count from 0 to 255 use X.astype("uint8"), else divide them by the '
+                "largest value that they can have."
+            )
         raise ValueError(
-            f"X holds {X.dtype}; images are uint8 (0 to 255) or floats in [0, 1]. Divide them by "
-            "the largest value that they can have."
+            f"X holds {X.dtype}; images are uint8 (0 to 255), bool, or floats in [0, 1]. {remedy}"
         )
-    if 0 <= X.min() and X.max() <= 1:  # false for NaN as well
+    low, high = -ROUNDING, 1 + ROUNDING
+    if low <= X.min() and X.max() <= high:  # false for NaN as well
         return
-    is_bad = ~((X >= 0) & (X <= 1))
+    is_bad = ~((X >= low) & (X <= high))
     at = np.unravel_index(np.argmax(is_bad), X.shape)
     value = X[at]
-    remedy = "fill or remove it" if np.isnan(value) else "scale X, for example X / X.max()"
+    remedy = "scale X, for example by X / X.max(), or by MinMaxScaler(clip=True) in a pipeline"
+    if not np.isfinite(value):
+        remedy = "fill or remove it"
     raise ValueError(
-        f"X holds {value:.4g} in image {at[0]}, but images are uint8 (0 to 255) or floats in "
+        f"X holds {value:.9g} in image {at[0]}, but images are uint8 (0 to 255) or floats in "
         f"[0, 1]: {remedy}."
     )

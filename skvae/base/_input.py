@@ -135,6 +135,11 @@ def taken(X, rows):
     return X.subset(rows) if hasattr(X, "subset") else X[rows]
 
 
+def sizes(given):
+    """One size, or several, as a tuple."""
+    return (given,) if isinstance(given, Integral) else tuple(given)
+
+
 def holds_sizes(sizes):
     """Whether ``sizes`` is an integer of at least 1, or a sequence of such."""
     sizes = np.atleast_1d(np.asarray(sizes, dtype=object))

@@ -37,7 +37,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
         return_std : bool, default=False
             Whether to return the spread over the members of an ensemble as well.
 
@@ -67,7 +67,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -82,7 +82,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -110,7 +110,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -125,22 +125,14 @@ class RoadMixin(TransformerMixin):
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
         """
         rows, layout = self._read(X)
-        values = self._arranged(self._by_block(self.score_.error_map, rows), layout)
-        container = _get_output_config("transform", self)["dense"]
-        if container == "default" or values.ndim != 2:
-            return values
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{i}" for i in range(self.n_features_in_)]
-        adapter = ADAPTERS_MANAGER.adapters[container]
-        return adapter.create_container(values, X, columns=list(names))
+        return self._contained(self._arranged(self._error_maps(rows), layout), X)
 
     def reconstruct(self, X):
         """What the network makes of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -161,7 +153,7 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or images
 
         Returns
         -------
@@ -229,6 +221,17 @@ class RoadMixin(TransformerMixin):
         """Values a feature, such as an error map, in the layout of X."""
         return values
 
+    def _contained(self, values, X):
+        """A row of values a feature as ``set_output`` wants it."""
+        container = _get_output_config("transform", self)["dense"]
+        if container == "default" or values.ndim != 2:
+            return values
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{i}" for i in range(self.n_features_in_)]
+        adapter = ADAPTERS_MANAGER.adapters[container]
+        return adapter.create_container(values, X, columns=list(names))
+
     def _restored(self, x_hat, layout=None):
         """What the network decoded, in the units and the layout of X; None is that of ``fit``."""
         if self.scaler_ is None:
@@ -239,6 +242,9 @@ class RoadMixin(TransformerMixin):
 
     def _anomaly_scores(self, X):
         return self._by_block(self.score_, X)
+
+    def _error_maps(self, X):
+        return self._by_block(self.score_.error_map, X)
 
     def _by_block(self, function, X, dtype=np.float64):
         """``function(x, output, error)`` of all rows, evaluated block by block."""

@@ -4,6 +4,9 @@ import numbers
 
 import numpy as np
 
+# What scaling to [0, 1] may exceed it by.
+ROUNDING = 1e-6
+
 
 def copy_images(X, channel_axis):
     """Return the checked images, a copy, and a view of the copy as (n, H, W, C) to write into."""
@@ -26,9 +29,9 @@ def check_images(X):
             f"X must be uint8 in [0, 255], or float32 or float64 in [0, 1]; found {X.dtype}."
         )
     low, high = X.min(), X.max()
-    if not (low >= 0 and high <= 1):  # a NaN comes here as well
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # a NaN comes here as well
         raise ValueError(
-            f"Images of floats must lie in [0, 1]; found values from {low:g} to {high:g}."
+            f"Images of floats must lie in [0, 1]; found values from {low:.9g} to {high:.9g}."
         )
 
 

@@ -6,9 +6,12 @@ from skvae.datasets._decoding import load_image
 from skvae.datasets._home import get_data_home
 from skvae.datasets._image_folder import ImageFolder, load_image_folder
 from skvae.datasets._mnist import fetch_mnist, load_digits_images
+from skvae.datasets._plots import render_plots
 from skvae.datasets._tables import load_table
+from skvae.datasets._time_series import TIME_SERIES_KINDS, make_time_series
 
 __all__ = [
+    "TIME_SERIES_KINDS",
     "ImageFolder",
     "fetch_mnist",
     "get_data_home",
@@ -19,4 +22,6 @@ __all__ = [
     "load_image_folder",
     "load_table",
     "make_blobs_with_anomalies",
+    "make_time_series",
+    "render_plots",
 ]

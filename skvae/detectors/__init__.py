@@ -2,5 +2,6 @@
 
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
+from skvae.detectors.windows import WindowDetector
 
-__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector"]
+__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector", "WindowDetector"]

@@ -1,20 +1,24 @@
 """Convolutional detectors for images."""
 
+import warnings
 from contextlib import nullcontext
 from numbers import Integral, Real
 
+import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.base import BaseDetector
 from skvae.base._images import (
+    check_image_shape,
     check_preparation,
+    smoothed,
     table_as_images,
     table_layout,
     table_shape,
     validate_images,
 )
-from skvae.base._input import holds_sizes, naming_the_column
+from skvae.base._input import holds_sizes, naming_the_column, sizes
 from skvae.base._lazy import LazyImages, is_lazy
 from skvae.networks import ConvAutoencoder, as_floats, smallest_side
 from skvae.scores import IMAGE_SCORE, SmoothMax, block_size
@@ -45,17 +49,75 @@ class _ImageDetector(BaseDetector):
         "norm": [StrOptions({"batch", "group"}), None],
     }
 
+    def error_map(self, X, smooth=0.0):
+        """Share of each pixel in the anomaly score.
+
+        Parameters
+        ----------
+        X : array-like of images
+        smooth : float, default=0.0
+            Standard deviation, in pixels, of a Gaussian that smooths the map of each image; the
+            sum over an image stays. 0 does not smooth.
+
+        Returns
+        -------
+        error_map : ndarray of the shape of X
+            Higher = more of the anomaly lies in that pixel. It tells where, the anomaly score how
+            much:
+
+            - With ``score="reconstruction"``, "standardized", "mahalanobis" or
+              "reconstruction_probability" the pixels of an image sum to its anomaly score.
+            - The maps of "ssim", "perceptual" and "description_length" are what the score sums or
+              averages, the last one without KL divergence and the entropy of grey pixels;
+              "relative" and "local" have that of their SSIM, before they divide a whole image.
+            - A list of scores, such as the default, has the sum of their maps, each in units of
+              what only 0.5 % of the pixels of trusted images exceed.
+            - What is taken from latents or features of a whole image belongs to no pixel. A score
+              of these alone has the error map of the likelihood, as "iwae" and functions do.
+
+            Images as rows with column names give a DataFrame after
+            ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        ValueError
+            If ``smooth`` is negative, or X is a table, whose columns are no neighbours.
+        """
+        rows, layout = self._read(X)
+        if smooth and layout.is_table:
+            raise ValueError(
+                "smooth is for images, but the rows of X are a table; give image_shape if they are "
+                "images, or leave smooth out."
+            )
+        maps = smoothed(self._error_maps(rows), smooth, axes=(2, 3))
+        return self._contained(self._arranged(maps, layout), X)
+
     def _check_network_parameters(self):
         super()._check_network_parameters()
-        if not holds_sizes(self.channels) or not _sizes(self.channels):
+        if not holds_sizes(self.channels) or not sizes(self.channels):
             raise ValueError(
                 f"channels={self.channels!r} must hold integers of at least 1, and one at least."
             )
+        check_image_shape(self.image_shape)
 
     def _validate_rows(self, X):
         rows, layout = self._validated(X, image_shape=self.image_shape, min_samples=2)
-        if layout is not None:
+        is_table = layout is None
+        if self._goes_on and is_table != self._layout.is_table:
+            kinds = ("a table", "images") if is_table else ("images", "a table")
+            raise ValueError(
+                f"X is {kinds[0]}, but warm_start=True goes on with the network of the last fit, "
+                f"which saw {kinds[1]}. Use a new detector, or warm_start=False."
+            )
+        if not is_table:
             self._layout = layout
+            if not is_lazy(X) and rows.dtype == torch.uint8 and rows.max() <= 1:
+                warnings.warn(
+                    "X is uint8, which counts to 255, but holds nothing above 1: all its images "
+                    "are black. If they are masks use X.astype(bool).",
+                    UserWarning,
+                    stacklevel=4,
+                )
         self.image_preparation_ = dict(X.preparation) if is_lazy(X) else None
         self._check_goes_on(rows)
         return rows
@@ -77,7 +139,7 @@ class _ImageDetector(BaseDetector):
 
     @property
     def _smallest_side(self):
-        return smallest_side(_sizes(self.channels))
+        return smallest_side(sizes(self.channels))
 
     def _input_shape(self, X):
         if X.ndim == 2:
@@ -134,18 +196,14 @@ class _ImageDetector(BaseDetector):
         return ConvAutoencoder(
             shape,
             self.latent_dim,
-            _sizes(self.channels),
-            _sizes(self.hidden_layer_sizes),
+            sizes(self.channels),
+            sizes(self.hidden_layer_sizes),
             activation=self.activation,
             output_activation=self.output_activation or "sigmoid",
             norm=self.norm,
             variational=self._variational,
             generator=generator,
         )
-
-
-def _sizes(sizes):
-    return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
 
 class ConvAEDetector(_ImageDetector):
@@ -159,9 +217,9 @@ class ConvAEDetector(_ImageDetector):
     scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
-    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]; or an `ImageFolder`, which is read
-    batch by batch. They may have any size that can be halved once a convolution; other sides are
-    padded inside. uint8 stays uint8 in memory.
+    ``image_shape``; uint8 from 0 to 255, bool, or floats in [0, 1]; or an `ImageFolder`, which is
+    read batch by batch. They may have any size that can be halved once a convolution; other
+    sides are padded inside. uint8 stays uint8 in memory.
 
     Parameters
     ----------
@@ -401,9 +459,9 @@ class ConvVAEDetector(_ImageDetector):
     scored as if they were new, are flagged.
 
     Images are arrays of shape (n, H, W), (n, C, H, W) or (n, H, W, C), or rows of numbers with
-    ``image_shape``; uint8 from 0 to 255, or floats in [0, 1]; or an `ImageFolder`, which is read
-    batch by batch. They may have any size that can be halved once a convolution; other sides are
-    padded inside. uint8 stays uint8 in memory.
+    ``image_shape``; uint8 from 0 to 255, bool, or floats in [0, 1]; or an `ImageFolder`, which is
+    read batch by batch. They may have any size that can be halved once a convolution; other
+    sides are padded inside. uint8 stays uint8 in memory.
 
     Parameters
     ----------

@@ -154,6 +154,11 @@ class ErrorMapDisplay:
         >>> display.feature_names, display.row_names
         (['age', 'income'], ['Ann', 'Bob'])
         """
+        if np.ndim(error_map) > 2:
+            raise ValueError(
+                f"This map has the shape {np.shape(error_map)}; ImageErrorMapDisplay draws maps of "
+                "images."
+            )
         if hasattr(error_map, "columns"):
             feature_names = error_map.columns if feature_names is None else feature_names
             row_names = _index(error_map) if row_names is None else row_names

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skvae.base._images import smoothed
 from skvae.base._road import map_scale
 from skvae.plotting._common import (
     ANOMALY_COLOR,
@@ -26,7 +27,6 @@ from skvae.plotting._images import (
     picture_title,
     pixel_maps,
     shape_for,
-    smoothed,
     tile,
 )
 
@@ -132,7 +132,7 @@ class ImageErrorMapDisplay:
     ):
         self.images, layout = image_arrays(images, image_shape)
         self.reconstructions = like_images(reconstructions, layout, "reconstructions")
-        self.error_map = smoothed(pixel_maps(error_map, layout, "error_map"), smooth)
+        self.error_map = smoothed(pixel_maps(error_map, layout, "error_map"), smooth, (1, 2))
         self.masks = None if masks is None else mask_array(masks, self.images.shape[:3])
         self.scores = None if scores is None else finite_array(scores, 1, "scores")
         self.threshold = threshold
@@ -142,7 +142,7 @@ class ImageErrorMapDisplay:
         if reference_map is None:
             reference = self.error_map
         else:
-            reference = smoothed(pixel_maps(reference_map, layout, "reference_map"), smooth)
+            reference = smoothed(pixel_maps(reference_map, layout, "reference_map"), smooth, (1, 2))
         self.vmin, self.vmax = _limits(reference, vmin, vmax)
 
     @classmethod
@@ -314,7 +314,7 @@ vmax, smooth, image_names, image_shape, name
         gap = 1 + height // 10
         left, bottom = 1.12 * width * np.arange(len(panels)), n_drawn * (height + gap) - gap
         right = left[-1] + width
-        ax = axes_or_new(ax, figsize=np.array([right, bottom]) * _INCHES / width + (1.6, 1.2))
+        ax = axes_or_new(ax, figsize=np.array([right, bottom]) * _INCHES / width + (1.6, 2.0))
 
         self.panels_, self.colorbars_, self.outlines_ = {}, {}, []
         for panel, x in zip(panels, left, strict=True):

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from skvae.base._images import as_images
 
@@ -92,13 +91,6 @@ def mask_array(masks, shape):
     if masks.shape != shape:
         raise ValueError(f"masks must have the shape {shape}, but have {masks.shape}.")
     return masks.astype(bool)
-
-
-def smoothed(maps, smooth):
-    """Return each map smoothed by a Gaussian of ``smooth`` pixels, with the same sum."""
-    if not smooth >= 0:
-        raise ValueError(f"smooth must be a number of pixels, 0 or more, not {smooth!r}.")
-    return gaussian_filter(maps, smooth, axes=(1, 2)) if smooth else maps
 
 
 def drawable_difference(images, reconstructions):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.utils.validation import column_or_1d
 
 from skvae.metrics import anomaly_labels
 from skvae.plotting._common import (
@@ -18,6 +19,8 @@ from skvae.plotting._common import (
 from skvae.plotting._images import drawable, image_arrays, shape_for
 from skvae.plotting._thumbnails import draw_thumbnails
 
+_CLASS_COLORS = [f"C{i}" for i in range(10)]
+
 
 class LatentSpaceDisplay:
     """The latent means of a detector, projected on their first two or three principal components.
@@ -33,6 +36,8 @@ class LatentSpaceDisplay:
         Share of the variance of the latent means along each coordinate, in [0, 1].
     is_anomaly : array-like of bool of shape (n_samples,), default=None
         True for an anomaly.
+    classes : array-like of shape (n_samples,), default=None
+        Labels of any other kind, such as digits.
     scores : array-like of shape (n_samples,), default=None
         Anomaly scores, higher = more anomalous.
     images : array-like of shape (n_samples, H, W), (n_samples, C, H, W), (n_samples, H, W, C) or \
@@ -46,12 +51,12 @@ class LatentSpaceDisplay:
 
     Attributes
     ----------
-    coordinates, explained_variance_ratio, is_anomaly, scores, images, name
+    coordinates, explained_variance_ratio, is_anomaly, classes, scores, images, name
         As given, the arrays as float64 and bool; images in [0, 1], channels last.
     ax_, figure_ : matplotlib Axes and Figure
         Where it was drawn. These and the following exist after :meth:`plot`.
     points_ : list of matplotlib PathCollection
-        Normal and anomalous points, or all of them.
+        Normal and anomalous points, or those of each class, or all of them.
     colorbar_ : matplotlib Colorbar or None
         Of the scores.
     thumbnails_ : dict of int to matplotlib AxesImage
@@ -73,6 +78,7 @@ class LatentSpaceDisplay:
         coordinates,
         explained_variance_ratio,
         is_anomaly=None,
+        classes=None,
         scores=None,
         images=None,
         image_shape=None,
@@ -90,6 +96,9 @@ class LatentSpaceDisplay:
                 f"{self.explained_variance_ratio.shape}."
             )
         self.is_anomaly = label_array(is_anomaly, n_rows)
+        self.classes = None if classes is None else column_or_1d(classes)
+        if self.classes is not None and len(self.classes) != n_rows:
+            raise ValueError(f"There are {len(self.classes)} classes for {n_rows} rows.")
         self.scores = None if scores is None else finite_array(scores, 1, "scores")
         if self.scores is not None and len(self.scores) != n_rows:
             raise ValueError(f"There are {len(self.scores)} scores for {n_rows} rows.")
@@ -124,8 +133,8 @@ class LatentSpaceDisplay:
         X : array-like of shape (n_samples, n_features), or images
             Rows to encode.
         y : array-like of shape (n_samples,), default=None
-            Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly. They colour
-            the points; without them the anomaly score does.
+            Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly; or classes
+            of any other kind. They colour the points; without them the anomaly score does.
         images, image_shape
             As in :class:`LatentSpaceDisplay`; ``images=X`` where X holds images. None for
             ``image_shape`` takes that of the detector.
@@ -182,7 +191,7 @@ class LatentSpaceDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n_samples,) or None
-            Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly.
+            As ``y`` of :meth:`from_estimator`.
         latent : array-like of shape (n_samples, latent_dim)
             Latent means, as ``transform`` returns them.
         scores : array-like of shape (n_samples,), default=None
@@ -226,11 +235,11 @@ class LatentSpaceDisplay:
         display = cls(
             coordinates=coordinates,
             explained_variance_ratio=np.nan_to_num(pca.explained_variance_ratio_),
-            is_anomaly=None if y_true is None else anomaly_labels(y_true),
             scores=scores,
             images=images,
             image_shape=image_shape,
             name=name,
+            **_labels(y_true),
         )
         return display.plot(ax=ax, **plot_parameters)
 
@@ -300,11 +309,14 @@ class LatentSpaceDisplay:
         """Return the colour of each point."""
         if color_by == "score":
             return self.points_[0].to_rgba(self.scores)
+        if color_by == "label" and self.classes is not None:
+            return np.array(_CLASS_COLORS, dtype=object)[self._codes() % len(_CLASS_COLORS)]
         is_anomaly = self.is_anomaly if color_by == "label" else np.zeros(len(self.coordinates))
         return np.where(is_anomaly, ANOMALY_COLOR, NORMAL_COLOR)
 
     def _check_color_by(self, color_by):
-        held = {"label": self.is_anomaly, "score": self.scores, None: True}
+        labels = self.is_anomaly if self.classes is None else self.classes
+        held = {"label": labels, "score": self.scores, None: True}
         if color_by == "auto":
             return next(kind for kind, values in held.items() if values is not None)
         if color_by not in held:
@@ -331,11 +343,22 @@ class LatentSpaceDisplay:
             second, label = np.arange(len(self.coordinates)), "row"
         return np.column_stack([self.coordinates, second]), [*labels, label]
 
+    def _codes(self):
+        """The number of the class of each row."""
+        return np.unique(self.classes, return_inverse=True)[1]
+
+    def _groups(self):
+        """Label, colour, marker and rows of each colour of points."""
+        if self.classes is not None:
+            codes = self._codes()
+            for i, label in enumerate(np.unique(self.classes)):
+                yield label, _CLASS_COLORS[i % len(_CLASS_COLORS)], "o", codes == i
+            return
+        yield "normal", NORMAL_COLOR, "o", ~self.is_anomaly
+        yield "anomalous", ANOMALY_COLOR, "^", self.is_anomaly  # drawn last, hence on top
+
     def _scatter_by_label(self, ax, columns, parameters):
-        for label, color, marker, rows in (
-            ("normal", NORMAL_COLOR, "o", ~self.is_anomaly),
-            ("anomalous", ANOMALY_COLOR, "^", self.is_anomaly),  # drawn last, hence on top
-        ):
+        for label, color, marker, rows in self._groups():
             points = ax.scatter(
                 *columns[rows].T,
                 color=color,
@@ -361,3 +384,13 @@ class LatentSpaceDisplay:
             pad=0.15 if ax.name == "3d" else 0.05,
             shrink=0.7 if ax.name == "3d" else 1.0,
         )
+
+
+def _labels(y):
+    """Labels as the parameter that holds such ones."""
+    if y is None:
+        return {}
+    try:
+        return {"is_anomaly": anomaly_labels(y)}
+    except ValueError:
+        return {"classes": y}

@@ -43,7 +43,8 @@ class DescriptionLength(ImageScore):
 
     def error_map(self, x, output, error):
         """Bernoulli divergence: without the entropy of grey pixels that are reconstructed well."""
-        entropy = torch.special.entr(x) + torch.special.entr(1 - x)
+        p = x.clamp(0, 1)  # a table may lie beyond the range that it had in training
+        entropy = torch.special.entr(p) + torch.special.entr(1 - p)
         return (by_rows(_cross_entropy, x, output.x_hat) - entropy).clamp_min(0)
 
 

@@ -3,6 +3,7 @@
 from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
 from skvae.studies.oneclass import oneclass
+from skvae.studies.plots import plots
 from skvae.studies.robustness import robustness
 from skvae.studies.selection import selection, selection_summary
 from skvae.studies.shift import shift
@@ -13,6 +14,7 @@ __all__ = [
     "blobs",
     "blobs_summary",
     "oneclass",
+    "plots",
     "robustness",
     "selection",
     "selection_summary",

@@ -1,6 +1,7 @@
 """What the studies of images share: data, corruptions with their placing, detectors, figures."""
 
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ class ImageData(NamedTuple):
         return self.X_train.shape[1]
 
 
-def settings_of(quick, n_train, n_test):
+def settings_of(study, data, quick, n_train, n_test):
     """Check the numbers of images and fill in those of None; returns the settings of a study.
 
     Raises
@@ -65,7 +66,8 @@ def settings_of(quick, n_train, n_test):
                 f"{name} must be from 100 to {most[name]} images of "
                 f"{'the 8 x 8 digits' if quick else 'MNIST'}; found {value}."
             )
-    return {"quick": bool(quick), **sizes}
+    folder = None if data is None or quick else str(Path(data).resolve())
+    return {"study": study, "data": folder, "quick": bool(quick), **sizes}
 
 
 def load_image_data(data, settings, seed):
@@ -219,7 +221,7 @@ def conv_ae(settings, seed, **parameters):
 
 def _conv(kind, settings, seed, parameters):
     quick = QUICK_TRAINING if settings["quick"] else {}
-    return kind(**({"contamination": 0, "random_state": seed} | quick | parameters))
+    return kind(**({"random_state": seed} | quick | parameters))
 
 
 def fc_vae(settings, seed):

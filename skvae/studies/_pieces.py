@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
+from skvae import __version__
 from skvae.studies.journal import Journal
 
 
@@ -18,20 +19,35 @@ class Pieces:
     out : str, path-like or None
         Folder whose ``pieces.jsonl`` holds the finished pieces; None keeps them in memory.
     settings : dict
-        What all pieces depend on. Pieces that another run computed with other settings stay in the
-        file, and are not used.
+        What all pieces depend on, and under "study" its name. Pieces that another run computed with
+        other settings, or another version of the package, stay in the file and are not used.
     total : int
         Number of pieces, for the progress bar.
     progress : bool
         Whether to show the bar.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another study, whose report would be written over.
     """
 
     def __init__(self, out, settings, total, progress):
         self._journal = Journal(None if out is None else Path(out) / "pieces.jsonl")
         # Settings go through JSON once, so that they compare with those read from the file.
-        self._settings = json.loads(json.dumps(settings))
+        self._settings = json.loads(json.dumps({"version": __version__} | settings))
+        self._refuse_another_study(out)
         self._used = []
         self._bar = tqdm(total=total, disable=not progress, unit="piece")
+
+    def _refuse_another_study(self, out):
+        own = self._settings.get("study")
+        for record in self._journal.records:
+            if record["settings"].get("study") != own:
+                raise ValueError(
+                    f"The folder {out} holds the study {record['settings'].get('study')!r}, this "
+                    f"is {own!r}; give it a folder of its own."
+                )
 
     def __enter__(self):
         return self

@@ -36,8 +36,8 @@ def oneclass(data=None, seeds=(0,), out=None, quick=False, n_test=None, progress
     Ten runs, a digit each: trained on all the training images of that digit, scored on test images
     of all digits, of which the others count as anomalies. Compared are:
 
-    - "HOG neighbours": ``ConvAEDetector(score="hog_neighbors", contamination=0, max_steps=600)``,
-      the documented configuration for this task;
+    - "HOG neighbours": ``ConvAEDetector(score="hog_neighbors", max_steps=600)``, the documented
+      configuration for this task;
     - "AE error": the squared error of the same detector's reconstructions, summed;
     - "PCA-25 error": the squared error of a reconstruction by 25 principal components, without a
       network.
@@ -71,7 +71,7 @@ def oneclass(data=None, seeds=(0,), out=None, quick=False, n_test=None, progress
         If there are not so many images.
     """
     n_test = (300 if quick else 10_000) if n_test is None else n_test
-    settings = settings_of(quick, None, n_test)
+    settings = settings_of("oneclass", data, quick, None, n_test)
     plan = [(seed, digit) for seed in seeds for digit in DIGITS]
     with Pieces(out, settings, len(plan), progress) as pieces:
         for seed, digit in plan:
@@ -141,7 +141,7 @@ def _write_report(results, settings, seeds, minutes, out):
         out / "report.md",
         f"# One digit against the others\n\n{what}\nTrained on all training images of one digit; "
         "AUROC of the test images of the other nine digits against those of that digit. *HOG "
-        'neighbours* is `ConvAEDetector(score="hog_neighbors", contamination=0, max_steps=600)`; '
+        'neighbours* is `ConvAEDetector(score="hog_neighbors", max_steps=600)`; '
         "*AE error* the summed squared error of the same detector's reconstructions; "
         f"*PCA-{N_COMPONENTS} error* that of {N_COMPONENTS} principal components. {PUBLISHED}\n\n"
         f"{markdown_table(oneclass_shown(results))}\n![AUROC](oneclass.png)\n",

@@ -93,7 +93,7 @@ def robustness(
         If there are not so many images.
     """
     n_test = N_TEST if n_test is None and not quick else n_test
-    settings = settings_of(quick, n_train, n_test)
+    settings = settings_of("robustness", data, quick, n_train, n_test)
     plan = [(seed, *piece) for seed in seeds for piece in _plan(settings)]
     with Pieces(out, settings, len(plan), progress) as pieces:
         benches = {seed: Bench(data, settings, seed) for seed in seeds}

@@ -91,7 +91,7 @@ def shift(
     ValueError
         If there are not so many images.
     """
-    settings = settings_of(quick, n_train, n_test)
+    settings = settings_of("shift", data, quick, n_train, n_test)
     plan = [(seed, *piece) for seed in seeds for piece in _plan(settings)]
     with Pieces(out, settings, len(plan), progress) as pieces:
         benches = {seed: Bench(data, settings, seed) for seed in seeds}

@@ -233,8 +233,8 @@ class AutoencoderNet(NeuralNet):
         return total / rows.shape[1]
 
     def _check_last_step(self, X):
-        """The last step comes after the last loss that was recorded."""
-        rows = torch.arange(min(self._n_rows, 1024))
+        """The last step comes after the last loss that was recorded: look at one batch again."""
+        rows = torch.arange(min(self._n_rows, self.batch_size))
         rows = torch.tensor(self._starts)[:, None] + rows
         self._check_finite(self._losses_at_mean(X, rows))
 

@@ -1,0 +1,441 @@
+"""Windows: an outlier detector for small images lets large ones be scored part by part."""
+
+import math
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from skvae.base._decisions import DecisionMixin
+from skvae.base._images import validate_images
+
+# Windows that are cut at once: of 64 x 16 pixels they take 4 MB as uint8.
+WINDOWS_AT_ONCE = 4096
+# Aggregates are brought to one scale by so many training images, and percentiles need no more.
+MAX_REFERENCE_IMAGES = 2000
+FLIPS = {None: (), "horizontal": (3,), "vertical": (2,), "both": (2, 3)}
+
+
+class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstimator):
+    """Let a detector learn windows of images, and score an image by its most unusual windows.
+
+    An anomaly that fills a small part of an image is diluted in the error of the whole, and a
+    network that sees whole images has to learn all arrangements of parts. Here ``detector`` is
+    trained on windows cut at random places, and sees nothing else. An image is cut into windows at
+    regular distances; those that stand out make its score. Most windows of an anomalous image are
+    normal ones, so a training on images that are not clean does less harm.
+
+    Any outlier detector with ``score_samples`` will do. Those for images, which have a parameter
+    ``image_shape``, get windows as images, (n, channels, height, width); others get them as rows.
+
+    Parameters
+    ----------
+    detector : outlier detector
+        It is cloned, never changed. Its own ``threshold`` and ``contamination`` are about windows.
+    window_shape : (height, width), default=(None, 16)
+        Of the windows, in pixels; None is the whole side. The default are strips of 16 columns.
+    stride : int, default=4
+        Pixels from one window to the next, down and across, when an image is scored. A last window
+        touches the right or lower edge, at whatever distance.
+    windows_per_image : int, default=8
+        Number of windows that are cut from each training image, at random places.
+    flip : {None, "horizontal", "vertical", "both"}, default=None
+        Which flips a training window gets with probability 1/2: right for left, up for down, or
+        each of the two. Only where a flipped image would be as normal.
+    aggregate : {"top", "range"} or sequence of them, default="top"
+        How an image's score follows from its windows':
+
+        - "top": mean of the ``n_top`` largest;
+        - "range": largest minus smallest, which leaves out what all windows have in common;
+        - both: their sum, each in units of its spread over the training images.
+    n_top : int, default=3
+        1 makes "top" the maximum.
+    image_shape : tuple, default=None
+        (height, width), (channels, height, width) or (height, width, channels) where X holds flat
+        rows. Rows without it are a table, which is scaled to [0, 1] and filled up to a square.
+    contamination : float, default=0.0
+        Expected share of anomalies in the training images, in [0, 0.5]. Unless ``percentile`` is
+        given, that share of them is flagged.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores of images are cut, as in `ConvVAEDetector`.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold. None is
+        ``100 * (1 - contamination)``, and 95 for "conformal" and where the contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the images held out of the training for the threshold, in [0, 1). None is 0.2 for
+        "conformal" and 0 else.
+    random_state : int, RandomState instance or None, default=None
+        Of what is cut, flipped and held out; the detector has its own.
+
+    Attributes
+    ----------
+    detector_ : outlier detector
+        The fitted clone.
+    threshold_, offset_ : float
+        An image is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on: of held-out images, or of 2,000
+        training images at most.
+    calibration_is_held_out_ : bool
+        Whether those images were held out of the training, or given to ``set_threshold``.
+    thresholder_ : fitted threshold estimator
+    n_features_in_ : int
+        Numbers an image holds.
+    feature_names_in_ : ndarray of str
+        Only for flat images with column names that are strings.
+
+    See Also
+    --------
+    ConvVAEDetector : Scores whole images, or the windows here.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skvae import WindowDetector
+    >>> from skvae.datasets import make_time_series, render_plots
+    >>> X = render_plots(make_time_series(300, "normal", random_state=0)[0], 32)
+    >>> series, kinds, masks = make_time_series(20, "frequency", random_state=1)
+    >>> detector = WindowDetector(IsolationForest(random_state=0), window_shape=(None, 8))
+    >>> detector.fit(X[:200]).window_scores(X[200:]).shape
+    (100, 1, 7)
+    >>> bool(detector.anomaly_score(render_plots(series, 32)).mean() > detector.threshold_)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "detector": [HasMethods(["fit", "score_samples"])],
+        "window_shape": ["array-like"],
+        "stride": [Interval(Integral, 1, None, closed="left")],
+        "windows_per_image": [Interval(Integral, 1, None, closed="left")],
+        "flip": [StrOptions({"horizontal", "vertical", "both"}), None],
+        "aggregate": [StrOptions({"top", "range"}), "array-like"],
+        "n_top": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": ["array-like", None],
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
+        "threshold": [
+            StrOptions({"percentile", "f1", "conformal"}),
+            Interval(Real, None, None, closed="neither"),
+            HasMethods("fit"),
+        ],
+        "percentile": [Interval(Real, 0, 100, closed="neither"), None],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        detector,
+        *,
+        window_shape=(None, 16),
+        stride=4,
+        windows_per_image=8,
+        flip=None,
+        aggregate="top",
+        n_top=3,
+        image_shape=None,
+        contamination=0.0,
+        threshold="percentile",
+        percentile=None,
+        calibration_fraction=None,
+        random_state=None,
+    ):
+        self.detector = detector
+        self.window_shape = window_shape
+        self.stride = stride
+        self.windows_per_image = windows_per_image
+        self.flip = flip
+        self.aggregate = aggregate
+        self.n_top = n_top
+        self.image_shape = image_shape
+        self.contamination = contamination
+        self.threshold = threshold
+        self.percentile = percentile
+        self.calibration_fraction = calibration_fraction
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Train the detector on windows, and set the threshold by scores of images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
+            At least 2 images, uint8 or floats in [0, 1].
+        y : array-like of shape (n,), default=None
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). The detector gets
+            for each window that of its image, and does with it what it does; here they are read by
+            ``threshold="f1"`` or an own threshold estimator.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For images that cannot be cut so, or parameters that do not go together.
+        """
+        before = dict(vars(self))
+        try:
+            self._fit(X, y)
+        except BaseException:
+            # A fit that fails half way leaves the detector as it was.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit(self, X, y):
+        self._validate_params()
+        self._aggregates = self._checked_aggregates()
+        images, self._layout = validate_images(self, X, image_shape=self.image_shape, min_samples=2)
+        if y is not None:
+            check_consistent_length(X, y)
+            y = column_or_1d(y)
+        elif self.threshold == "f1":
+            raise ValueError("threshold='f1' needs labels: fit(X, y) with y, got y=None.")
+        self._grid = Grid.of(tuple(images.shape[2:]), self.window_shape, self.stride)
+        rng = check_random_state(self.random_state)
+        train, held_out = self._split(len(images), rng)
+        windows = self._random_windows(images, train, rng)
+        labels = None if y is None else np.repeat(y[train], self.windows_per_image)
+        self.detector_ = clone(self.detector).fit(self._as_taken(windows), labels)
+        rows = np.sort(rng.permutation(train)[:MAX_REFERENCE_IMAGES])
+        raw = self._raw(self._scores_of_windows(images[rows]))
+        self._means, self._scales = raw.mean(0), raw.std(0)
+        self._scales[self._scales == 0] = 1.0
+        if len(held_out):
+            rows, raw = held_out, self._raw(self._scores_of_windows(images[held_out]))
+        y = y[rows] if y is not None and self._threshold_reads_labels else None
+        self._use_threshold(self.threshold, self._fused(raw), y, self.percentile)
+        self.calibration_is_held_out_ = len(held_out) > 0
+
+    def _checked_aggregates(self):
+        names = (self.aggregate,) if isinstance(self.aggregate, str) else tuple(self.aggregate)
+        if not names or not set(names) <= set(AGGREGATES) or len(set(names)) < len(names):
+            raise ValueError(
+                f"aggregate={self.aggregate!r} must be 'top' or 'range', or hold both of them."
+            )
+        return [(name, self.n_top) for name in names]
+
+    def _split(self, n, rng):
+        """Indices to train on, and to hold out for the threshold."""
+        n_held_out = math.ceil(self._held_out_fraction * n)
+        if n_held_out == n:
+            raise ValueError(
+                f"calibration_fraction={self.calibration_fraction:g} leaves none of {n} images to "
+                "train on."
+            )
+        order = rng.permutation(n)
+        return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
+    # -- windows ----------------------------------------------------------------------------------
+
+    def _random_windows(self, images, rows, rng):
+        """Windows at random places, with random flips: (n_rows * windows_per_image, C, h, w)."""
+        height, width = self._grid.window
+        n_down, n_across = images.shape[2] - height + 1, images.shape[3] - width + 1
+        n = len(rows) * self.windows_per_image
+        top, left = rng.randint(n_down, size=n), rng.randint(n_across, size=n)
+        parts = []
+        step = max(1, WINDOWS_AT_ONCE // self.windows_per_image)
+        for start in range(0, len(rows), step):
+            some = np.asarray(images[rows[start : start + step]])
+            views = sliding_window_view(some, (height, width), axis=(2, 3))
+            own = slice(start * self.windows_per_image, (start + step) * self.windows_per_image)
+            image = np.repeat(np.arange(len(some)), self.windows_per_image)
+            parts.append(views[image, :, top[own], left[own]])
+        windows = np.concatenate(parts)
+        for axis in FLIPS[self.flip]:
+            flipped = rng.random_sample(n) < 0.5
+            windows[flipped] = np.flip(windows[flipped], axis)
+        return windows
+
+    def _as_taken(self, windows):
+        """Windows as the detector takes them: images, or rows for one that is made for tables."""
+        names = self.detector.get_params(deep=True)
+        if any(name.split("__")[-1] == "image_shape" for name in names):
+            return windows
+        return windows.reshape(len(windows), -1)
+
+    def _blocks(self, images):
+        """The windows of some images at a time, (n_images, n_windows, C, h, w)."""
+        step = max(1, WINDOWS_AT_ONCE // len(self._grid.places))
+        for start in range(0, len(images), step):
+            yield self._grid.cut(np.asarray(images[start : start + step]))
+
+    def _by_window(self, method, images):
+        """What ``method`` of the detector says of all windows, (n, n_windows, ...)."""
+        parts = []
+        for windows in self._blocks(images):
+            values = np.asarray(method(self._as_taken(windows.reshape(-1, *windows.shape[2:]))))
+            parts.append(values.reshape(*windows.shape[:2], *values.shape[1:]))
+        return np.concatenate(parts)
+
+    def _scores_of_windows(self, images):
+        return -self._by_window(self.detector_.score_samples, images).astype(np.float64)
+
+    # -- scores -----------------------------------------------------------------------------------
+
+    def _raw(self, scores):
+        """Each aggregate of windows' scores of shape (n, n_windows): (n, n_aggregates)."""
+        return np.column_stack([AGGREGATES[name](scores, n) for name, n in self._aggregates])
+
+    def _fused(self, raw):
+        if raw.shape[1] == 1:
+            return raw[:, 0]
+        return ((raw - self._means) / self._scales).sum(1)
+
+    def _images(self, X):
+        check_is_fitted(self)
+        return validate_images(self, X, layout=self._layout)
+
+    def anomaly_score(self, X):
+        """Anomaly score of each image.
+
+        Parameters
+        ----------
+        X : array-like of images
+            As in ``fit``, of the same size.
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n,)
+            Higher = more anomalous; in the units of the detector's ``score_samples``, or
+            standardised ones where there are several aggregates.
+        """
+        return self._fused(self._raw(self._scores_of_windows(self._images(X)[0])))
+
+    def window_scores(self, X):
+        """Anomaly score of each window.
+
+        Parameters
+        ----------
+        X : array-like of images
+
+        Returns
+        -------
+        scores : ndarray of float64 of shape (n, n_down, n_across)
+            Higher = more anomalous; ``-score_samples`` of the detector. Windows are ``stride``
+            pixels apart, the last ones touch the edge.
+        """
+        scores = self._scores_of_windows(self._images(X)[0])
+        return scores.reshape(len(scores), *map(len, self._grid.starts))
+
+    def error_map(self, X):
+        """Where the anomaly is: at each pixel the mean over the windows that hold it.
+
+        Summed over the rows, that of strips is a profile of the columns.
+
+        Parameters
+        ----------
+        X : array-like of images
+
+        Returns
+        -------
+        error_map : ndarray of float64 in the layout of X
+            Higher = more anomalous. The mean of the windows' error maps where the detector has
+            ``error_map``, else of their scores.
+        """
+        images, layout = self._images(X)
+        if hasattr(self.detector_, "error_map"):
+            maps = self._by_window(self.detector_.error_map, images)
+            maps = maps.reshape(*maps.shape[:2], images.shape[1], *self._grid.window)
+        else:
+            scores = self._scores_of_windows(images)
+            maps = np.broadcast_to(
+                scores[..., None, None, None],
+                (*scores.shape, images.shape[1], *self._grid.window),
+            )
+        return layout.arrange(self._grid.mean(maps))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        return tags
+
+
+def _top(scores, n_top):
+    return np.sort(scores, axis=1)[:, -n_top:].mean(1)
+
+
+def _range(scores, n_top):
+    return np.ptp(scores, axis=1)
+
+
+AGGREGATES = {"top": _top, "range": _range}
+
+
+class Grid(NamedTuple):
+    """Where windows stand in an image.
+
+    Attributes
+    ----------
+    sides : (height, width)
+        Of the image.
+    window : (height, width)
+    starts : (rows, columns)
+        Lists of the first rows and of the first columns.
+    """
+
+    sides: tuple
+    window: tuple
+    starts: tuple
+
+    @classmethod
+    def of(cls, sides, window_shape, stride):
+        """Windows ``stride`` apart, and last ones at the edge.
+
+        Raises
+        ------
+        ValueError
+            If the window does not fit.
+        """
+        window_shape = tuple(window_shape)
+        if len(window_shape) != 2:
+            raise ValueError(f"window_shape={window_shape} must be two, (height, width).")
+        window = tuple(
+            side if own is None else own for side, own in zip(sides, window_shape, strict=True)
+        )
+        if not all(isinstance(own, Integral) and own >= 1 for own in window):
+            raise ValueError(
+                f"window_shape={window_shape} must hold whole numbers of at least 1, or None."
+            )
+        if any(own > side for own, side in zip(window, sides, strict=True)):
+            raise ValueError(
+                f"window_shape={window_shape} does not fit into images of {sides[0]} x {sides[1]} "
+                "pixels."
+            )
+        if any(own < side and stride > own for own, side in zip(window, sides, strict=True)):
+            raise ValueError(
+                f"stride={stride} leaves pixels between windows of {window[0]} x {window[1]}."
+            )
+        ends = [side - own for own, side in zip(window, sides, strict=True)]
+        return cls(tuple(sides), window, tuple([*range(0, end, stride), end] for end in ends))
+
+    @property
+    def places(self):
+        return [(top, left) for top in self.starts[0] for left in self.starts[1]]
+
+    def cut(self, images):
+        """Windows of images of shape (n, C, H, W): (n, n_windows, C, h, w)."""
+        height, width = self.window
+        windows = (
+            images[..., top : top + height, left : left + width] for top, left in self.places
+        )
+        return np.stack(list(windows), 1)
+
+    def mean(self, maps):
+        """Maps of windows, (n, n_windows, C, h, w), as the mean over those that hold a pixel."""
+        height, width = self.window
+        total = np.zeros((len(maps), maps.shape[2], *self.sides))
+        counts = np.zeros(self.sides)
+        for i, (top, left) in enumerate(self.places):
+            part = slice(top, top + height), slice(left, left + width)
+            total[(..., *part)] += maps[:, i]
+            counts[part] += 1
+        return total / np.maximum(counts, 1)
