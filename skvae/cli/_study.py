@@ -164,6 +164,25 @@ def make_study():
         print_tables({"AUROC of the other digits": oneclass_shown(results)}, out)
 
     @study.command()
+    def brain(
+        data: Annotated[
+            Path | None,
+            typer.Option(help="Folder with train/no_tumor and test; else brain_mri, data home."),
+        ] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/brain"),
+        quick: Annotated[
+            bool, typer.Option(help="Small images and short trainings: shows that it runs.")
+        ] = False,
+        seeds: Annotated[int, seeds_option] = 5,
+    ):
+        """Brain MRI: trained on slices without a tumour, judged on four classes; resumable."""
+        from skvae import studies
+        from skvae.studies._brain_report import brain_shown
+
+        results = studies.brain(data, range(seeds), out, quick=quick)
+        print_tables(brain_shown(results), out)
+
+    @study.command()
     def plots(
         out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/plots"),
         quick: Annotated[
