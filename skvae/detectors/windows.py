@@ -12,7 +12,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skvae.base._decisions import DecisionMixin
-from skvae.base._images import validate_images
+from skvae.base._images import check_preparation, validate_images
+from skvae.base._lazy import LazyImages, is_lazy
 
 # Windows that are cut at once: of 64 x 16 pixels they take 4 MB as uint8.
 WINDOWS_AT_ONCE = 4096
@@ -84,6 +85,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
     thresholder_ : fitted threshold estimator
+    image_preparation_ : dict or None
+        How the images of an `ImageFolder` were prepared, which others must be as well.
     n_features_in_ : int
         Numbers an image holds.
     feature_names_in_ : ndarray of str
@@ -192,7 +195,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _fit(self, X, y):
         self._validate_params()
         self._aggregates = self._checked_aggregates()
-        images, self._layout = validate_images(self, X, image_shape=self.image_shape, min_samples=2)
+        images, self._layout = self._validated(X, image_shape=self.image_shape, min_samples=2)
+        self.image_preparation_ = dict(X.preparation) if is_lazy(X) else None
         if y is not None:
             check_consistent_length(X, y)
             y = column_or_1d(y)
@@ -292,7 +296,15 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def _images(self, X):
         check_is_fitted(self)
-        return validate_images(self, X, layout=self._layout)
+        if is_lazy(X):
+            check_preparation(X.preparation, self.image_preparation_)
+        return self._validated(X, layout=self._layout)
+
+    def _validated(self, X, **options):
+        if is_lazy(X):
+            _, layout = self._validated(X[:2], **options)
+            return LazyImages(X), layout
+        return validate_images(self, X, **options)
 
     def anomaly_score(self, X):
         """Anomaly score of each image.

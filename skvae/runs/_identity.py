@@ -6,7 +6,7 @@ import json
 import numpy as np
 import torch
 
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 # It changes nothing but what is shown.
 SHOWS_ONLY = "verbose"
 
