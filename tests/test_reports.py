@@ -23,6 +23,7 @@ from PIL import Image
 from skvae import ConvVAEDetector, VAEDetector
 from skvae._files import replacing_folder
 from skvae.datasets import load_image_folder
+from skvae.detectors import WindowDetector
 from skvae.reports import _report as report_module
 from skvae.reports import judge_image, write_report
 from skvae.reports._explained import explained, features_of
@@ -197,6 +198,25 @@ def test_the_scale_of_error_maps_is_kept_from_the_training(image_detector, folde
     low, high = image_detector.error_map_scale_
     assert low == min(0, np.quantile(maps, 0.001))
     np.testing.assert_allclose(high, np.quantile(maps, 0.999), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("score", "is_hint"), [("ssim", False), ("hog_neighbors", True)])
+def test_an_error_map_that_is_not_the_score_s_says_so(tmp_path, score, is_hint):
+    images = digits(20)
+    detector = ConvVAEDetector(channels=4, max_steps=5, score=score, random_state=0).fit(images)
+    write_report(detector, images, tmp_path / "out", top_k=1)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert ("not the reason for the score" in page) is is_hint
+
+
+def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
+    images = digits(20)
+    windows = WindowDetector(
+        ConvVAEDetector(channels=4, max_steps=5, random_state=0), (16, 8), random_state=0
+    ).fit(images)
+    write_report(windows, images, tmp_path / "out", top_k=1)
+    with Image.open(next((tmp_path / "out" / "pictures").iterdir())) as narrow:
+        assert narrow.width > narrow.height
 
 
 def test_all_unreadable(image_detector, tmp_path):

@@ -417,26 +417,26 @@ def _preparation(size, color):
 
 def described(detector):
     """What there is to say of a fitted detector, as JSON takes it."""
-    history = detector.history_
     names = getattr(detector, "feature_names_in_", None)
-    return {
+    calibration = detector.calibration_scores_
+    kind = "held-out" if detector.calibration_is_held_out_ else "training"
+    shown = {
         "detector": type(detector).__name__,
         "takes": takes(detector),
         "columns": None if names is None else list(names),
         "threshold": detector.threshold_,
-        "threshold_set_by": f"{detector.thresholder_} on {len(detector.calibration_scores_):,} "
-        f"{'held-out' if detector.calibration_is_held_out_ else 'training'} scores",
-        "expected_share_of_anomalies": float(
-            np.mean(detector.calibration_scores_ > detector.threshold_)
-        ),
-        "latent_dim": int(detector.latent_dim_),
-        "epochs": len(history),
-        "steps": int(detector.n_steps_),
-        "last_loss": float(history["loss"].iloc[-1]),
-        "parameters": {
-            name: _as_json(value) for name, value in sorted(detector.get_params(deep=False).items())
-        },
+        "threshold_set_by": f"{detector.thresholder_} on {len(calibration):,} {kind} scores",
+        "expected_share_of_anomalies": float(np.mean(calibration > detector.threshold_)),
     }
+    if hasattr(detector, "history_"):
+        shown |= {
+            "latent_dim": int(detector.latent_dim_),
+            "epochs": len(detector.history_),
+            "steps": int(detector.n_steps_),
+            "last_loss": float(detector.history_["loss"].iloc[-1]),
+        }
+    parameters = sorted(detector.get_params(deep=False).items())
+    return shown | {"parameters": {name: _as_json(value) for name, value in parameters}}
 
 
 def print_summary(found, out):

@@ -7,8 +7,10 @@ import numpy as np
 
 from skvae._optional import require
 from skvae.plotting import ErrorMapDisplay, ImageErrorMapDisplay, ScoreHistogramDisplay
+from skvae.plotting._image_error_map import PANELS
 
 MOST_FEATURES = 10
+OF_RECONSTRUCTIONS = ("reconstruction", "difference")
 _DPI = 110
 _IMAGE_INCHES = (11, 2.9)
 _ROW_INCHES = (7, 4)
@@ -44,11 +46,14 @@ def image_pictures(detector, images, names):
     picture, original, error_map : bytes
         PNG files: the whole picture; the image alone and its error map alone.
     """
-    low, high = detector.error_map_scale_
+    error_map = np.asarray(detector.error_map(images))
+    reconstructs = hasattr(detector, "reconstruct")
+    panels = PANELS if reconstructs else [each for each in PANELS if each not in OF_RECONSTRUCTIONS]
+    low, high = getattr(detector, "error_map_scale_", (None, None))  # None: of these images
     display = ImageErrorMapDisplay(
         images=np.asarray(images),
-        reconstructions=detector.reconstruct(images),
-        error_map=np.asarray(detector.error_map(images)),
+        reconstructions=detector.reconstruct(images) if reconstructs else np.asarray(images),
+        error_map=error_map,
         scores=detector.anomaly_score(images),
         threshold=detector.threshold_,
         vmin=low,
@@ -58,12 +63,12 @@ def image_pictures(detector, images, names):
     )
     for i in range(len(images)):
         figure = new_figure(_IMAGE_INCHES)
-        display.plot(figure.subplots(), indices=[i])
+        display.plot(figure.subplots(), indices=[i], panels=panels)
         figure.axes[0].set_title("")
         yield (
             as_png(figure),
             _plain_png(display.images[i], "gray", 0, 1),
-            _plain_png(display.error_map[i], "inferno", low, high),
+            _plain_png(display.error_map[i], "inferno", display.vmin, display.vmax),
         )
 
 
