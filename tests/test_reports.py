@@ -212,7 +212,7 @@ def test_an_error_map_that_is_not_the_score_s_says_so(tmp_path, score, is_hint):
 def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
     images = digits(20)
     windows = WindowDetector(
-        ConvVAEDetector(channels=4, max_steps=5, random_state=0), (16, 8), random_state=0
+        ConvVAEDetector(channels=4, max_steps=5), window_shape=(16, 8), random_state=0
     ).fit(images)
     write_report(windows, images, tmp_path / "out", top_k=1)
     with Image.open(next((tmp_path / "out" / "pictures").iterdir())) as narrow:
