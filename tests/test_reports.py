@@ -93,7 +93,7 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
     rows = table.copy()
     rows.index = [f"row {i}" for i in range(200)]
     rows.index.name = "person"
-    rows.iloc[5, 0], rows.iloc[9, 1] = np.nan, np.inf
+    rows.iloc[5, 0], rows.iloc[9, 1], rows.iloc[11, 3] = np.nan, np.inf, -1e16
     rows.iloc[7, 2] += 30
     predictions = write_report(detector, rows, tmp_path / "out", top_k=3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
@@ -101,19 +101,22 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
     assert list(read.columns) == ["person", "anomaly_score", "is_anomaly", "error", "reason"]
     assert list(read["person"]) == list(rows.index)
     assert list(predictions["person"]) == list(rows.index)
-    bad = [5, 9]
-    assert list(read.loc[bad, "error"]) == ["incomplete"] * 2
-    assert "'age' holds no finite number" in read.loc[5, "reason"]
-    assert list(read.loc[bad, "anomaly_score"]) == ["", ""]
-    assert list(read.loc[bad, "is_anomaly"]) == ["", ""]
+    bad = [5, 9, 11]
+    assert list(read.loc[bad, "error"]) == ["unusable"] * 3
+    assert list(read.loc[bad, "reason"]) == [
+        "column 'age' holds nan",
+        "column 'a$b$c' holds inf",
+        "column '日本' holds -1e+16",
+    ]
+    assert set(read.loc[bad, "anomaly_score"]) == set(read.loc[bad, "is_anomaly"]) == {""}
     good = np.setdiff1d(np.arange(200), bad)
     scores = detector.anomaly_score(rows.iloc[good])
     np.testing.assert_array_equal(read.loc[good, "anomaly_score"].astype(float), scores)
     flagged = read.loc[good, "is_anomaly"].to_numpy() == "True"
     np.testing.assert_array_equal(flagged, detector.predict(rows.iloc[good]) == -1)
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (found["n_inputs"], found["n_judged"], found["n_not_judged"]) == (200, 198, 2)
-    assert found["n_anomalies"] + found["n_normal"] == 198
+    assert (found["n_inputs"], found["n_judged"], found["n_not_judged"]) == (200, 197, 3)
+    assert found["n_anomalies"] + found["n_normal"] == 197
     assert found["most_anomalous"][0]["person"] == "row 7"
     assert found["threshold"] == detector.threshold_
     pictures = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
@@ -329,7 +332,7 @@ def test_explained(table, detector):
     assert explained(detector, rows, "7")["name"] == "7"
     with pytest.raises(ValueError, match="no row is named 'x'; the first are 0, 1, 2"):
         explained(detector, rows, "x")
-    with pytest.raises(ValueError, match="3 cannot be judged: column 'age' holds no finite"):
+    with pytest.raises(ValueError, match="3 cannot be judged: column 'age' holds nan"):
         explained(detector, rows, "3")
 
 
