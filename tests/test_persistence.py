@@ -160,7 +160,7 @@ def test_every_score_of_images_comes_back(score, path):
         (skvae.ConvAEDetector, {"norm": "batch", "n_estimators": 2, "likelihood": "gaussian"}),
         (skvae.ConvAEDetector, {"norm": "group", "channels": [4, 2], "contamination": 0.1}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or "-".join(value),
 )
 def test_parameters_come_back(model, params, path):
     X = rows_of(model)
