@@ -22,6 +22,7 @@ from PIL import Image
 
 from skvae import ConvVAEDetector, VAEDetector
 from skvae._files import replacing_folder
+from skvae.base._road import map_scale
 from skvae.datasets import load_image_folder
 from skvae.detectors import WindowDetector
 from skvae.reports import _report as report_module
@@ -217,6 +218,8 @@ def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
     windows = WindowDetector(
         ConvVAEDetector(channels=4, max_steps=5), window_shape=(16, 8), random_state=0
     ).fit(images)
+    low, high = windows.error_map_scale_
+    assert (low, high) == pytest.approx(map_scale(windows.error_map(images)))
     write_report(windows, images, tmp_path / "out", top_k=1)
     with Image.open(next((tmp_path / "out" / "pictures").iterdir())) as narrow:
         assert narrow.width > narrow.height

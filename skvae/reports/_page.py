@@ -223,7 +223,7 @@ def _closer_look(detector, closeups, one):
     if not closeups:
         return ""
     parts = [f"<h2>A closer look, {one} by {one}</h2>"]
-    if closeups[0].features is None and hasattr(detector, "error_map_scale_"):
+    if closeups[0].features is None:
         low, high = detector.error_map_scale_
         parts.append(
             '<p class="quiet">The colours of the error maps mean the same in all pictures of this '

@@ -49,7 +49,7 @@ def image_pictures(detector, images, names):
     error_map = np.asarray(detector.error_map(images))
     reconstructs = hasattr(detector, "reconstruct")
     panels = PANELS if reconstructs else [each for each in PANELS if each not in OF_RECONSTRUCTIONS]
-    low, high = getattr(detector, "error_map_scale_", (None, None))  # None: of these images
+    low, high = detector.error_map_scale_
     display = ImageErrorMapDisplay(
         images=np.asarray(images),
         reconstructions=detector.reconstruct(images) if reconstructs else np.asarray(images),
@@ -68,7 +68,7 @@ def image_pictures(detector, images, names):
         yield (
             as_png(figure),
             _plain_png(display.images[i], "gray", 0, 1),
-            _plain_png(display.error_map[i], "inferno", display.vmin, display.vmax),
+            _plain_png(display.error_map[i], "inferno", low, high),
         )
 
 
