@@ -269,8 +269,14 @@ def test_info(call, data):
             "fit people.npz -o m --latent-dim two",
             "The 'latent_dim' parameter of VAEDetector must be",
         ),
-        ("fit people.npz -o m --beta 2 --detector AEDetector", "AEDetector has no parameter beta."),
-        ("fit people.npz -o m --channels 2", "VAEDetector has no parameter channels."),
+        (
+            "fit people.npz -o m --beta 2 --detector AEDetector",
+            "AEDetector has no parameter beta, but VAEDetector and Conv",
+        ),
+        (
+            "fit people.npz -o m --channels 2",
+            "VAEDetector has no parameter channels, but ConvVAEDetector a",
+        ),
         (
             "predict nothing people.csv",
             "no model file nothing: skvae fit INPUT -o nothing makes one.",
@@ -313,6 +319,28 @@ def test_a_loss_that_is_not_finite_is_code_1(call, data, tmp_path):
     code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", *QUICK, "--lr", "1e30")
     assert code == 1 and "The loss became" in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried ...")]
+)
+def test_out_of_memory_is_code_1(call, data, tmp_path, monkeypatch, error):
+    def grows(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(skvae.VAEDetector, "fit", grows)
+    code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "new" / "m")
+    assert code == 1 and err.startswith("skvae: out of memory.") and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_the_program_is_shown_as_one(data, tmp_path, monkeypatch):
+    def wrong(*args, **kwargs):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(skvae.VAEDetector, "fit", wrong)
+    with pytest.raises(RuntimeError, match="a fault"):
+        cli.main(["fit", str(data / "people.npz"), "-o", str(tmp_path / "m")])
 
 
 def test_a_classifier_is_no_detector(call, tmp_path):

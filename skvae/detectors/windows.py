@@ -14,11 +14,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import check_preparation, validate_images
 from skvae.base._lazy import LazyImages, is_lazy
+from skvae.base._road import map_scale
 
 # Windows that are cut at once: of 64 x 16 pixels they take 4 MB as uint8.
 WINDOWS_AT_ONCE = 4096
 # Aggregates are brought to one scale by so many training images, and percentiles need no more.
 MAX_REFERENCE_IMAGES = 2000
+# Error maps of so many training images fix the scale that maps are drawn in.
+MAX_MAP_IMAGES = 20
 FLIPS = {None: (), "horizontal": (3,), "vertical": (2,), "both": (2, 3)}
 
 
@@ -84,6 +87,9 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         training images at most.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
+        or zero if that is lower, and the 99.9 % quantile of the maps of 20 training images.
     thresholder_ : fitted threshold estimator
     image_preparation_ : dict or None
         How the images of an `ImageFolder` were prepared, which others must be as well.
@@ -103,10 +109,13 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     >>> from skvae.datasets import make_time_series, render_plots
     >>> X = render_plots(make_time_series(300, "normal", random_state=0)[0], 32)
     >>> series, kinds, masks = make_time_series(20, "frequency", random_state=1)
-    >>> detector = WindowDetector(IsolationForest(random_state=0), window_shape=(None, 8))
+    >>> detector = WindowDetector(
+    ...     IsolationForest(random_state=0), window_shape=(None, 8), random_state=0
+    ... )
     >>> detector.fit(X[:200]).window_scores(X[200:]).shape
     (100, 1, 7)
-    >>> bool(detector.anomaly_score(render_plots(series, 32)).mean() > detector.threshold_)
+    >>> scores, usual = map(detector.anomaly_score, (render_plots(series, 32), X[200:]))
+    >>> bool(scores.mean() > usual.mean())
     True
     """
 
@@ -217,6 +226,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, self._fused(raw), y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0
+        some = np.unique(np.linspace(0, len(train) - 1, MAX_MAP_IMAGES).astype(int))
+        self.error_map_scale_ = map_scale(self._maps(images[train[some]]).sum(1))
 
     def _checked_aggregates(self):
         names = (self.aggregate,) if isinstance(self.aggregate, str) else tuple(self.aggregate)
@@ -354,6 +365,9 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
             ``error_map``, else of their scores.
         """
         images, layout = self._images(X)
+        return layout.arrange(self._maps(images))
+
+    def _maps(self, images):
         if hasattr(self.detector_, "error_map"):
             maps = self._by_window(self.detector_.error_map, images)
             maps = maps.reshape(*maps.shape[:2], images.shape[1], *self._grid.window)
@@ -363,7 +377,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 scores[..., None, None, None],
                 (*scores.shape, images.shape[1], *self._grid.window),
             )
-        return layout.arrange(self._grid.mean(maps))
+        return self._grid.mean(maps)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from skvae.base._input import LARGEST_VALUE
+
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
 
@@ -59,8 +61,8 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     groups : array-like of shape (n_samples,), default=None
         A word for each row or image, such as its class.
     gaps : dict of int to str, default=None
-        Positions of rows of a table that cannot be judged, and why. None looks for rows with
-        values that are not finite.
+        Positions of rows of a table that cannot be judged, and why; those with values that are not
+        finite, or too large, are added.
     names : sequence of str, default=None
         Of the images or rows of an array.
     verbose : int
@@ -72,10 +74,9 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     lines = pd.DataFrame({key: names})
     if groups is not None:
         lines["group"] = np.asarray(groups).astype(str)
-    if gaps is None:
-        gaps = _gaps(X)
+    gaps = _gaps(X) | (gaps or {})
     lines["anomaly_score"] = _scores(detector, X, sorted(set(range(len(X))) - set(gaps)), verbose)
-    lines["error"] = ["incomplete" if i in gaps else "" for i in range(len(X))]
+    lines["error"] = ["unusable" if i in gaps else "" for i in range(len(X))]
     lines["reason"] = [gaps.get(i, "") for i in range(len(X))]
     positions = np.arange(len(X))
     problems = list(getattr(X, "problems", ()))
@@ -119,15 +120,17 @@ def _one_name(name):
 
 
 def _gaps(X):
+    """Rows of a table with a value that no detector takes, and which it is."""
     if hasattr(X, "files") or X.ndim != 2:
         return {}
     values = np.asarray(X, dtype=np.float64)
-    is_bad = ~np.isfinite(values)
+    is_bad = ~(np.abs(values) <= LARGEST_VALUE)  # NaN as well
     columns = list(getattr(X, "columns", range(values.shape[1])))
-    return {
-        int(row): f"column {columns[is_bad[row].argmax()]!r} holds no finite number"
-        for row in np.flatnonzero(is_bad.any(1))
-    }
+    gaps = {}
+    for row in np.flatnonzero(is_bad.any(1)):
+        column = is_bad[row].argmax()
+        gaps[int(row)] = f"column {columns[column]!r} holds {values[row, column]:g}"
+    return gaps
 
 
 def _scores(detector, X, positions, verbose):

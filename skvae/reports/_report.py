@@ -65,7 +65,7 @@ def write_report(
         A word for each row or image, such as its class, to count the verdicts by.
     gaps : dict of int to str, default=None
         Positions of the rows of a table that cannot be judged, and why, as `load_table` finds them.
-        None looks for values that are not finite.
+        Those with values that are not finite, or beyond 1e15, are added.
     names : sequence of str, default=None
         Names of the images or rows of an array. None numbers them from 0.
     top_k : int, default=12
