@@ -9,6 +9,8 @@ from skvae.detectors import (
     WindowDetector,
 )
 from skvae.persistence import load, save
+from skvae.runs import fit_in_folder
+from skvae.screening import ScreenThenClassify
 
 __version__ = "0.1.0"
 
@@ -17,8 +19,10 @@ __all__ = [
     "CNNClassifier",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "ScreenThenClassify",
     "VAEDetector",
     "WindowDetector",
+    "fit_in_folder",
     "load",
     "save",
 ]

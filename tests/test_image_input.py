@@ -164,7 +164,11 @@ BAD = [
     (pixels(4, 1, 1, 1), None, "X holds images of 1 x 1 pixels"),
     (pixels(4, 8, 3), None, "images of 8 x 3 pixels, which is too small: both sides must have at"),
     ([np.zeros((8, 8)), np.zeros((9, 8))], None, "different sizes: (8, 8) first, (9, 8) at 1"),
-    (np.ones((4, 8, 8), np.uint16), None, "X holds uint16; images are uint8 (0 to 255), bool, or floats"),
+    (
+        np.ones((4, 8, 8), np.uint16),
+        None,
+        "X holds uint16; images are uint8 (0 to 255), bool, or floats",
+    ),
     (np.ones((4, 64), np.int64), (8, 8), "X holds int64; images are uint8"),
     (pixels(4, 63), (8, 8), "image_shape=(8, 8) is 64 numbers, but X holds images of shape (63,)"),
     (pixels(4, 8, 9), (8, 8), "image_shape=(8, 8) is 64 numbers, but X holds images of"),

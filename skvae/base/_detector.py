@@ -179,7 +179,7 @@ class BaseDetector(
             raise net
         self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = _history_table(net.history)
+        self.history_ = history_table(net.history)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
@@ -378,7 +378,7 @@ class BaseDetector(
             return score, None
         reference = taken(X, self._trusted_rows(X, np.random.RandomState(seeds[0])))
         with torch.inference_mode():
-            x, output, error = _joined(self._blocks(reference))
+            x, output, error = _joined(self._blocks(reference), len(reference))
             score.fit(x, output, error, self.net_.module_.unstack(), seeds)
             return score, None if self._distrust else score.held_out(x, output, error)
 
@@ -431,7 +431,7 @@ class BaseDetector(
         return tags
 
 
-def _history_table(history):
+def history_table(history):
     """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
     names = {
         "epoch": "epoch",
@@ -446,18 +446,22 @@ def _history_table(history):
     return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})
 
 
-def _joined(blocks):
-    """Rows, network output and error map of all blocks, each as one."""
-    x, outputs, errors = map(list, zip(*blocks, strict=True))
-    output = [list(column) for column in zip(*outputs, strict=True)]
-    del outputs
-    # One column after another, whose blocks are then free: all at once would take twice the memory.
-    x = torch.cat(x)
-    return x, Output(*map(_cat, output)), _cat(errors)
+def _joined(blocks, n_rows):
+    """Rows, network output and error map of all blocks, each as one tensor.
 
-
-def _cat(column):
-    """Blocks of a column as one, along the rows; the list is emptied. None where there are none."""
-    joined = None if column[0] is None else torch.cat(column, 1)
-    column.clear()
-    return joined
+    These are filled block by block, because to join a list of blocks takes twice the memory.
+    """
+    joined, start = None, 0
+    for x, output, error in blocks:
+        parts = x[None], *output, error
+        if joined is None:
+            joined = [
+                None if part is None else part.new_empty(len(part), n_rows, *part.shape[2:])
+                for part in parts
+            ]
+        for whole, part in zip(joined, parts, strict=True):
+            if part is not None:
+                whole[:, start : start + len(x)] = part
+        start += len(x)
+    x, *output, error = joined
+    return x[0], Output(*output), error

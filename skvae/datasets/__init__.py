@@ -11,8 +11,8 @@ from skvae.datasets._tables import load_table
 from skvae.datasets._time_series import TIME_SERIES_KINDS, make_time_series
 
 __all__ = [
-    "ImageFolder",
     "TIME_SERIES_KINDS",
+    "ImageFolder",
     "fetch_mnist",
     "get_data_home",
     "iter_adbench",

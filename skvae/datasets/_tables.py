@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -91,7 +92,7 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     if isinstance(frame, np.ndarray):
         _refuse_names(path, drop, index, label)
         return Bunch(data=frame, target=_labels(target, normal), left_out=[], gaps={})
-    is_named = not isinstance(frame.columns, pd.RangeIndex)
+    is_named = not pd.api.types.is_integer_dtype(frame.columns)
     frame.columns = [str(name) for name in frame.columns]
     for name in (*drop, *(each for each in (index, label) if each is not None)):
         _check_has(frame, name, path)
@@ -138,7 +139,7 @@ def _read_csv(path, header):
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline(1 << 20)
-        separator = max(",;\t", key=first.count)
+        separator = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
         names = next(csv.reader([first], delimiter=separator), [])
         if header is None and names and all(map(_is_number, names)):
             raise ValueError(
@@ -189,44 +190,53 @@ def _refuse_names(path, drop, index, label):
 
 def _numbers(frame, path):
     """The columns as float64, and of each row with a gap where it is."""
-    data, gaps = {}, {}
+    data, gaps, no_numbers = {}, {}, {}
     for name, column in frame.items():
-        numbers = _as_numbers(name, column, path)
+        numbers, example = _as_numbers(column)
+        if example is not None:
+            no_numbers[name] = example
+            continue
         for row in np.flatnonzero(~np.isfinite(numbers)):
             cell = column.iloc[row]
             gap = "is empty" if pd.isna(cell) else f"holds {str(cell)!r}"
             gaps.setdefault(int(row), f"column {name!r} {gap}")
         data[name] = numbers
+    if no_numbers:
+        raise ValueError(_refused(no_numbers, path))
     return pd.DataFrame(data, index=frame.index), dict(sorted(gaps.items()))
 
 
-def _as_numbers(name, column, path):
-    if pd.api.types.is_datetime64_any_dtype(column):
-        raise ValueError(_not_numbers(name, path, "dates", column.dropna().iloc[0], "", column))
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    is_text = np.isnan(numbers) & column.notna().to_numpy()
+def _as_numbers(column):
+    """A column as float64; or, where it holds none, an example of what it holds."""
     n_filled = int(column.notna().sum())
     if n_filled == 0:
-        raise ValueError(f"column {name!r} of {path} is empty: leave it out with drop (--drop).")
+        return None, "nothing"
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return None, str(column.dropna().iloc[0])
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    is_text = np.isnan(numbers) & column.notna().to_numpy()
     if is_text.sum() > MOST_TEXT * n_filled:
-        row = int(np.argmax(is_text))
-        cell, where = column.iloc[row], f" in row {column.index[row]}"
-        raise ValueError(_not_numbers(name, path, "text", cell, where, column))
-    return numbers
+        return None, repr(str(column.iloc[int(np.argmax(is_text))])[:40])
+    return numbers, None
 
 
-def _not_numbers(name, path, what, cell, where, column):
-    remedy = "turn the text into numbers first, such as one column of 0 and 1 for each value"
-    if what == "dates":
-        remedy = "turn the dates into numbers first, such as the hour or the day of the week"
-    elif "," in str(cell) and _is_number(str(cell).replace(".", "").replace(",", ".")):
-        remedy = "write the numbers with a decimal point in place of the comma"
-    quoted = f"{name!r}" if " " in name else name
-    return (
-        f"column {name!r} of {path} holds {what} ({str(cell)[:40]!r}{where}), and numbers are "
-        f"needed. Leave it out (--drop {quoted}), take it for the names of the rows (--index "
-        f"{quoted}) or for labels (--label {quoted}), or {remedy}."
+def _refused(no_numbers, path):
+    """What to do about columns that hold no numbers; a value of each is given."""
+    shown = [f"{name!r} holds {example}" for name, example in no_numbers.items()]
+    more = f", and {len(shown) - 5} more" if len(shown) > 5 else ""
+    quoted = [f"{name!r}" if " " in name else name for name in no_numbers]
+    drop = " ".join(f"--drop {name}" for name in quoted)
+    words = (
+        f"numbers are needed, but of the columns of {path} {', '.join(shown[:5])}{more}. Leave "
+        f"out what is of no use ({drop}); take one for the names of the rows (--index {quoted[0]}) "
+        f"or for labels (--label {quoted[-1]}); or turn text into numbers first, such as one "
+        "column of 0 and 1 for each value."
     )
+    if any(
+        _is_number(e.strip("'").replace(".", "").replace(",", ".")) for e in no_numbers.values()
+    ):
+        words += " Numbers need a decimal point, not a comma."
+    return words
 
 
 def _labels(target, normal):

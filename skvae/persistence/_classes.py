@@ -17,6 +17,7 @@ from sklearn.preprocessing import (
 from skvae import detectors, scores, thresholds
 from skvae.base import BaseDetector
 from skvae.classifiers import CNNClassifier
+from skvae.persistence._file import Refused
 
 
 def _defined_in(*modules):
@@ -63,12 +64,9 @@ OPTIMIZERS = {
 def with_state(name, state):
     """An object of a class of `PARTS` with these attributes; its ``__init__`` may not be called."""
     if name not in PARTS:
-        raise ValueError(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
+        raise Refused(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
     made = PARTS[name]
-    for key in state:
-        own = inspect.getattr_static(made, key, None)
-        if not key.isidentifier() or callable(own) or isinstance(own, property):
-            raise ValueError(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
+    check_names(made, state)
     if not issubclass(made, BaseEstimator):
         part = made.__new__(made)
         vars(part).update(state)
@@ -79,3 +77,13 @@ def with_state(name, state):
     part._validate_params()
     vars(part).update(state)
     return part
+
+
+def check_names(made, state):
+    """Refuse attributes that would take the place of what the class defines."""
+    for key in state:
+        own = getattr(made, key, None)
+        if not key.isidentifier() or key[:2] == "__" or callable(own) or isinstance(own, property):
+            raise Refused(
+                f"its {made.__name__} has an attribute {key[:80]!r}, which it cannot have."
+            )

@@ -14,8 +14,12 @@ from skvae._files import replacing
 FORMAT = 1
 ENTRY = "skvae"
 # What a header says takes memory before anything else can be checked; real ones are far smaller.
-MAX_HEADER_BYTES = 8 << 20
+MAX_HEADER_BYTES = 4 << 20
 INT64 = range(-(2**63), 2**63)
+
+
+class Refused(ValueError):
+    """What is wrong with a file, in words that follow its name."""
 
 
 def write(path, model, arrays):
@@ -40,14 +44,14 @@ def opened(path):
     path = Path(path)
     with open(path, "rb") as file:
         start = file.read(8)
-    if start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
-        raise ValueError(
-            "it is a pickle or a torch checkpoint, which can run code when it is loaded; skvae "
-            "reads files that skvae.save wrote."
-        )
     n_bytes = path.stat().st_size
     if len(start) < 8 or _header_bytes(start) > min(MAX_HEADER_BYTES, n_bytes - 8):
-        raise ValueError("it is no safetensors file, or it was cut off.")
+        if start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
+            raise Refused(
+                "it is a pickle or a torch checkpoint, which can run code when it is loaded; "
+                "skvae.load reads files that skvae.save wrote."
+            )
+        raise Refused("it is no safetensors file, or it was cut off.")
     with safe_open(path, framework="np") as file:
         yield StoredModel(file, n_bytes)
 
@@ -70,30 +74,30 @@ class StoredModel:
         self.names = set(file.keys())
         metadata = file.metadata() or {}
         if set(metadata) != {ENTRY}:
-            raise ValueError("it is a safetensors file, but none that skvae.save wrote.")
+            raise Refused("it is a safetensors file, but none that skvae.save wrote.")
         entry = _parsed(metadata[ENTRY])
         if not isinstance(entry, dict) or "format" not in entry:
-            raise ValueError("its header is no model's.")
+            raise Refused("its header is no model's.")
         if entry["format"] != FORMAT:
-            raise ValueError(
+            raise Refused(
                 f"it has format {str(entry['format'])[:20]}, and this version of skvae reads "
                 f"{FORMAT}: update skvae."
             )
         if set(entry) != {"format", "sha256", "model"}:
-            raise ValueError("its header is no model's.")
+            raise Refused("its header is no model's.")
         self.model = entry["model"]
         self._check_digest(entry["sha256"])
 
     def array(self, name):
         """Read an array."""
         if name not in self.names:
-            raise ValueError(f"array {str(name)[:80]!r} is missing.")
+            raise Refused(f"array {str(name)[:80]!r} is missing.")
         return self._file.get_tensor(name)
 
     def _check_digest(self, expected):
         arrays = ((name, self.array(name)) for name in sorted(self.names))
         if _digest(self.model, arrays) != expected:
-            raise ValueError("its content does not match its digest: the file was damaged.")
+            raise Refused("its content does not match its digest: the file was damaged.")
 
 
 def _header_bytes(start):
@@ -118,17 +122,16 @@ def _parsed(text):
 
 
 def _bounded_int(text):
-    number = int(text)
-    if number not in INT64:
-        raise ValueError("a number of its header is too large.")
-    return number
+    if len(text) > 20 or int(text) not in INT64:
+        raise Refused("a number of its header is too large.")
+    return int(text)
 
 
 def _no_constant(text):
-    raise ValueError(f"{text} in its header is no JSON.")
+    raise Refused(f"{text} in its header is no JSON.")
 
 
 def _distinct(pairs):
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice in its header.")
+        raise Refused("a name stands twice in its header.")
     return dict(pairs)

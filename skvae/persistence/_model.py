@@ -1,25 +1,25 @@
 """`save` and `load`: what of an estimator goes into the file, and how it is put together again."""
 
 import inspect
-from importlib.metadata import version
+from importlib import import_module
 
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.base._input import resolve_device
 from skvae.classifiers import CNNClassifier
-from skvae.persistence._classes import MODELS
-from skvae.persistence._file import opened, write
+from skvae.persistence._classes import MODELS, check_names
+from skvae.persistence._file import Refused, opened, write
 from skvae.persistence._network import network
 from skvae.persistence._state import check_state
 from skvae.persistence._tree import Decoder, Encoder, NotStorable
 from skvae.training import Autoencoder, restored_net
 
-PACKAGES = ("skvae", "numpy", "scikit-learn", "skorch", "torch")
+PACKAGES = ("skvae", "numpy", "sklearn", "skorch", "torch")
 SECTIONS = {"class", "versions", "params", "built", "weights", "state"}
 # What a detector derives from its net, or is told by `load`.
 NOT_STATE = {"net_", "_built", "latent_dim_", "_n_features_out", "device", "device_"}
-# What an error is cut to: files may name anything.
-MAX_WORDS = 600
+# A file may make an error as long as it likes.
+MAX_WORDS = 300
 
 REMEDIES = {
     "callbacks": "detector.set_params(callbacks=None) leaves them out, and no score changes.",
@@ -31,7 +31,7 @@ ELSE = "pickle and joblib can store it, in a file that runs code when it is load
 
 
 def save(detector, path):
-    """Write a fitted detector to a model file, without pickle.
+    """Write a fitted detector, or classifier, to a model file, without pickle.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ def save(detector, path):
 
     Raises
     ------
+    TypeError
+        If the detector is of another class, such as a Pipeline or a class of one's own.
     ValueError
         If a parameter or a fitted attribute is none of numbers, arrays and objects of the package:
         a score function or a callback of one's own, say. The message names it.
@@ -88,7 +90,7 @@ def save(detector, path):
     try:
         model = {
             "class": name,
-            "versions": {package: version(package) for package in PACKAGES},
+            "versions": {each: str(import_module(each).__version__) for each in PACKAGES},
             "params": {key: encoder.encode(each, key) for key, each in params.items()},
             "built": {key: encoder.encode(each, key) for key, each in detector._built.items()},
             "weights": {
@@ -155,9 +157,7 @@ def load(path, device="cpu"):
     except OSError:
         raise
     except Exception as error:
-        # A file may be wrong in more ways than are worth a message of their own.
-        words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} cannot be loaded as a model: {words:.{MAX_WORDS}}") from error
+        raise ValueError(f"{path} cannot be loaded as a model: {_words(error)}") from error
     return detector
 
 
@@ -180,9 +180,12 @@ def _restored(stored, device, device_):
     decoder.members = _members(module)
     state = decoder.attributes(model["state"])
     _require(decoder.used == stored.names, "it holds arrays that nothing refers to")
+    check_names(MODELS[name], state)
     for key in state:
-        taken = hasattr(type(estimator), key) or key in vars(estimator) or key in NOT_STATE
-        _require(key.isidentifier() and not taken, f"it has no attribute {key[:80]!r}")
+        # What was fitted ends in an underscore; a constant of the class is not for a file to say.
+        constant = hasattr(MODELS[name], key) and not key.endswith("_")
+        known = constant or key in NOT_STATE or key in vars(estimator)
+        _require(not known, f"its attribute {key!r} is not for a file to say")
     vars(estimator).update(state, device_=device_, _built=built)
     if isinstance(estimator, CNNClassifier):
         estimator.net_ = estimator._make_net(module, n_steps=0).initialize()
@@ -193,6 +196,14 @@ def _restored(stored, device, device_):
     return estimator
 
 
+def _words(error):
+    """What is wrong with a file; it can be wrong in more ways than are worth words of their own."""
+    words = str(error)
+    if not isinstance(error, Refused):
+        words = f"it was damaged, or skvae.save did not write it ({type(error).__name__}: {words})."
+    return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]} ..."
+
+
 def _members(module):
     """The autoencoders that scores may refer to."""
     return module.unstack() if isinstance(module, Autoencoder) else []
@@ -200,4 +211,4 @@ def _members(module):
 
 def _require(condition, words):
     if not condition:
-        raise ValueError(words + ".")
+        raise Refused(words + ".")

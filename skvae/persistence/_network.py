@@ -7,6 +7,7 @@ import torch
 
 from skvae.classifiers import CNNClassifier
 from skvae.networks import ConvEncoder
+from skvae.persistence._file import Refused
 from skvae.training import Autoencoder
 
 MAX_LAYERS = 1000
@@ -28,7 +29,7 @@ def network(estimator, built, weights, n_bytes):
 
     Raises
     ------
-    ValueError
+    Refused
         If they do not belong together. Other errors where ``built`` describes no network at all.
     """
     sizes = ("hidden_layer_sizes", "channels", "image_shape", "n_features", "out_features")
@@ -41,11 +42,11 @@ def network(estimator, built, weights, n_bytes):
             module = _of_detector(estimator, built, n_bytes)
     expected = module.state_dict()
     if set(weights) != set(expected):
-        raise ValueError("its weights are not those of its network.")
+        raise Refused("its weights are not those of its network.")
     for name, each in expected.items():
         own = weights[name]
         if not torch.is_tensor(own) or (own.shape, own.dtype) != (each.shape, each.dtype):
-            raise ValueError(f"its network needs {name} of shape {tuple(each.shape)}.")
+            raise Refused(f"its network needs {name} of shape {tuple(each.shape)}.")
     module.load_state_dict(weights, assign=True)
     return module
 
@@ -55,7 +56,7 @@ def check_sizes(name, sizes):
     sizes = np.atleast_1d(np.asarray(sizes, dtype=object))
     are_sizes = all(isinstance(size, Integral) and size >= 1 for size in sizes)
     if len(sizes) > MAX_LAYERS or not are_sizes:
-        raise ValueError(f"its {name} is none of at most {MAX_LAYERS} integers of at least 1.")
+        raise Refused(f"its {name} is none of at most {MAX_LAYERS} integers of at least 1.")
 
 
 def _of_detector(detector, built, n_bytes):
@@ -66,10 +67,10 @@ def _of_detector(detector, built, n_bytes):
     template._check_network_parameters()
     template.n_features_in_ = built["n_features"]
     if set(built) != set(template._architecture(shape)):
-        raise ValueError("its network is described in part, or in too many words.")
+        raise Refused("its network is described in part, or in too many words.")
     member = template._new_autoencoder(shape, None)
     n_numbers = built["n_estimators"] * sum(each.numel() for each in member.parameters())
     if n_numbers > n_bytes:
-        raise ValueError(f"its networks have {n_numbers} parameters, but it has {n_bytes} bytes.")
+        raise Refused(f"its networks have {n_numbers} parameters, but it has {n_bytes} bytes.")
     more = [template._new_autoencoder(shape, None) for _ in range(built["n_estimators"] - 1)]
     return Autoencoder.stack([member, *more])

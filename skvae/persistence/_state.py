@@ -8,11 +8,12 @@ import pandas as pd
 from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
 from skvae.persistence._classes import SCALERS
+from skvae.persistence._file import Refused
 from skvae.scores import Ensemble, Score
 
 
 def check_state(estimator):
-    """Raise ValueError where a fitted attribute is missing or not of the kind it must be."""
+    """Refuse the file where a fitted attribute is missing or not of the kind it must be."""
     state, built = vars(estimator), estimator._built
     _check(estimator, "n_features_in_", type(state.get("n_features_in_")) is int)
     _check(estimator, "n_steps_", type(state.get("n_steps_")) is int)
@@ -23,6 +24,9 @@ def check_state(estimator):
         _check(estimator, "feature_names_in_", alike and all(type(name) is str for name in names))
     if "image_shape" in built:
         _check(estimator, "_layout", _is_layout(state.get("_layout"), estimator))
+        preparation = state.get("image_preparation_")
+        alike = preparation is None or _is_preparation(preparation, built["image_shape"])
+        _check(estimator, "image_preparation_", alike)
     if isinstance(estimator, CNNClassifier):
         n_classes = np.shape(state.get("classes_", ()))
         _check(estimator, "classes_", n_classes == (built["out_features"],))
@@ -66,10 +70,18 @@ def _is_layout(layout, estimator):
     return fits and all(_is_array(each, np.float64, (n_features,)) for each in ranges)
 
 
+def _is_preparation(preparation, shape):
+    """Whether images so prepared have that shape: files are opened and brought to a size by it."""
+    n_channels, *size = shape
+    color = {1: "grey", 3: "rgb"}.get(n_channels)
+    alike = isinstance(preparation, dict) and set(preparation) == {"size", "color"}
+    return alike and list(preparation["size"]) == size and preparation["color"] == color
+
+
 def _is_array(values, dtype, shape):
     return isinstance(values, np.ndarray) and values.dtype == dtype and values.shape == shape
 
 
 def _check(estimator, name, condition):
     if not condition:
-        raise ValueError(f"it has no {name} that a {type(estimator).__name__} can have.")
+        raise Refused(f"it has no {name} that a {type(estimator).__name__} can have.")

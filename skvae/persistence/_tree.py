@@ -5,7 +5,6 @@ which says what its value is: ``{"array": ["score_.scores.0.means_", null]}``.
 """
 
 import math
-import reprlib
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from skvae.base._images import ImageLayout
 from skvae.persistence._classes import OPTIMIZERS, PARTS, with_state
-from skvae.persistence._file import INT64
+from skvae.persistence._file import INT64, Refused
 from skvae.training import Autoencoder
 
 NUMBERS = ("bool", *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)))
@@ -28,9 +27,7 @@ class NotStorable(ValueError):
     def __init__(self, path, value):
         self.path = path
         kind = type(value)
-        super().__init__(
-            f"{path} holds {reprlib.repr(value)} of {kind.__module__}.{kind.__qualname__}"
-        )
+        super().__init__(f"{path} holds {value!r:.100} of {kind.__module__}.{kind.__qualname__}")
 
 
 class Encoder:
@@ -54,8 +51,10 @@ class Encoder:
 
     def encode(self, value, path):
         """The tree of a value."""
-        if value is None or type(value) in (bool, str):
+        if value is None or type(value) is bool:
             return value
+        if isinstance(value, str):
+            return str(value)  # numpy's strings are strings of a class of their own
         if type(value) is int and value in INT64:
             return value
         for kinds, encode in self._encoders:
@@ -90,11 +89,9 @@ class Encoder:
     def _array(self, value, path):
         if value.dtype.kind == "U":
             native = value.astype(value.dtype.newbyteorder("="))
-            return {"text": self._stored(native[..., None].view(np.uint32), path)}
+            return {"text": self._stored(native[..., None].view(np.uint32), path, value)}
         if value.dtype.kind == "O" and value.ndim == 1:
             return {"objects": self._list(value.tolist(), path)}
-        if value.dtype.name not in NUMBERS:
-            raise NotStorable(path, value)
         return {"array": self._stored(value, path, value)}
 
     def _tensor(self, value, path):
@@ -104,19 +101,24 @@ class Encoder:
             raise NotStorable(path, value) from error
         return {"tensor": self._stored(array, path, value)}
 
-    def _stored(self, array, path, source=None):
+    def _stored(self, array, path, source):
         """Name of the array in the file, and the order of its axes in memory if it is unusual.
 
-        Sums and products round by that order. What is held twice is stored once.
+        Sums and products round by that order. A source that is held twice is stored once.
         """
-        source = array if source is None else source
-        name, _ = self._seen.setdefault(id(source), (path, source))
-        order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
-        order = None if array.flags.c_contiguous else order
-        if name == path:
+        if array.dtype.name not in NUMBERS:
+            raise NotStorable(path, source)
+        order = None
+        if not array.flags.c_contiguous:
+            order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
+        if id(source) not in self._seen:
+            while path in self.arrays:  # keys of dicts may hold dots
+                path += "."
+            self._seen[id(source)] = path, source  # kept, so that no other object has its id
             array = array if order is None else array.transpose(order)
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
-            self.arrays[name] = np.asarray(native, order="C")
+            self.arrays[path] = np.asarray(native, order="C")
+        name, _ = self._seen[id(source)]
         return [name, order]
 
     def _table(self, value, path):
@@ -200,7 +202,7 @@ class Decoder:
             return [self.decode(each) for each in tree]
         ((kind, content),) = tree.items()
         if kind not in self._decoders:
-            raise ValueError(f"its header holds {kind[:80]!r}, which skvae does not know.")
+            raise Refused(f"its header holds {kind[:80]!r}, which skvae does not know.")
         return self._decoders[kind](self, content)
 
     def attributes(self, tree):
@@ -213,7 +215,7 @@ class Decoder:
     def _number(self, content):
         name, value = content
         if name not in NUMBERS:
-            raise ValueError(f"its header holds a number of the type {str(name)[:80]!r}.")
+            raise Refused(f"its header holds a number of the type {str(name)[:80]!r}.")
         return np.dtype(name).type(self.decode(value))
 
     def _array(self, content):
@@ -237,7 +239,7 @@ class Decoder:
             if order is not None:
                 inverse = np.argsort(order).tolist()
                 if sorted(order) != list(range(array.ndim)):
-                    raise ValueError(f"array {name!r} has no axes {order}.")
+                    raise Refused(f"array {name!r} has no axes {order}.")
                 values = values.transpose(inverse) if kind == "array" else values.permute(inverse)
             self._made[key] = values
         return self._made[key]
@@ -245,14 +247,14 @@ class Decoder:
     def _read(self, name):
         array = self.stored.array(name)
         if array.dtype.name not in NUMBERS:
-            raise ValueError(f"array {name!r} is of the type {array.dtype.name}.")
+            raise Refused(f"array {name!r} is of the type {array.dtype.name}.")
         self.used.add(name)
         return array
 
     def _text(self, content):
         codes = self._read(content[0])
         if codes.dtype != np.uint32 or codes.max(initial=0) > LAST_CODE_POINT:
-            raise ValueError(f"array {content[0]!r} holds no text.")
+            raise Refused(f"array {content[0]!r} holds no text.")
         return codes.copy().view(f"<U{codes.shape[-1]}")[..., 0]
 
     def _objects(self, content):

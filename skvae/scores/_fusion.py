@@ -1,13 +1,18 @@
 """Several scores as one: their mean, their smooth maximum, and the mean over an ensemble."""
 
+import math
+
 import numpy as np
 from scipy.special import logsumexp
 
+from skvae.networks import Output
 from skvae.scores._base import Score
 from skvae.scores._blocks import as_array
 
 # Of the values of trusted maps, the share that a fused map shows as below 1.
 MAP_QUANTILE = 0.995
+# It is taken of about so many values of as many images.
+MAP_VALUES = 1 << 22
 
 
 class Combined(Score):
@@ -66,7 +71,7 @@ class SmoothMax(Score):
             self.medians_.append(median)
             self.spreads_.append((high - low) / 2 if high - low > 1e-9 * abs(median) else 1.0)
             if score.has_map:
-                pixels = as_array(score.error_map(x, output, error))
+                pixels = as_array(score.error_map(*_some_rows(x, output, error)))
                 self.map_scales_.append(np.quantile(pixels, MAP_QUANTILE) or 1.0)
             else:
                 self.map_scales_.append(None)
@@ -91,6 +96,13 @@ class SmoothMax(Score):
             if scale is not None
         ]
         return sum(maps) if maps else error
+
+
+def _some_rows(x, output, error):
+    """Rows spread evenly, so that they hold few enough values; all of them if they do."""
+    step = math.ceil(x.numel() / MAP_VALUES)
+    output = Output(*(None if part is None else part[::step] for part in output))
+    return x[::step], output, error[::step]
 
 
 def _on_log_scale(score, values):

@@ -2,6 +2,7 @@
 
 from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
+from skvae.studies.brain import brain
 from skvae.studies.oneclass import oneclass
 from skvae.studies.plots import plots
 from skvae.studies.robustness import robustness
@@ -13,6 +14,7 @@ __all__ = [
     "adbench_summary",
     "blobs",
     "blobs_summary",
+    "brain",
     "oneclass",
     "plots",
     "robustness",

@@ -60,10 +60,8 @@ class AutoencoderNet(NeuralNet):
         rows = list(distinct.values())
         rows = rows[0] if len(rows) == 1 else torch.cat(rows)
         self.fit(rows, None)
-        if not self.history or "dur" not in self.history[-1]:
-            # skorch takes any interrupt for the end of training, because its EarlyStopping raises
-            # one; but that one comes when an epoch is complete.
-            raise KeyboardInterrupt
+        if not self.is_over_:
+            raise KeyboardInterrupt  # which skorch takes for the end of training, whoever raised it
         self._check_last_step(rows)
         self._starts = self._generators = None
         return self
@@ -91,6 +89,25 @@ class AutoencoderNet(NeuralNet):
             net.history.record("dur", epoch["dur"] * share)
             net._record_epoch(losses[:, own])
         return net
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train the epochs that are left: all, unless the history holds some already.
+
+        A callback ends a training early by a KeyboardInterrupt after an epoch, when all but the
+        other callbacks are done with it; ``is_over_`` tells it from the user's.
+        """
+        self.is_over_ = False
+        super().fit_loop(X, y, self.max_epochs - len(self.history), **kwargs)
+        self.is_over_ = True
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        super().on_epoch_begin(net, **kwargs)
+        self.is_over_ = False
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
+        self.is_over_ = True
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         super().on_train_begin(net, X, y, **kwargs)
@@ -242,6 +259,19 @@ def _gathered(X, rows):
     return X.index_select(0, rows.flatten().to(X.device)).unflatten(0, rows.shape)
 
 
+class _EarlyStopping(EarlyStopping):
+    """skorch's, which copies weights, in a time that an interrupt of the user may fall into."""
+
+    def on_epoch_end(self, net, **kwargs):
+        net.is_over_ = False
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            net.is_over_ = self.misses_ == self.patience
+            raise
+        net.is_over_ = True
+
+
 def _mean_of_finite(values):
     return values[torch.isfinite(values)].mean().item()
 
@@ -318,7 +348,7 @@ def fit_autoencoders(
     }
     own = []
     if X_valid is not None:
-        own.append(EarlyStopping(patience=patience, load_best=True, sink=_silent))
+        own.append(_EarlyStopping(patience=patience, load_best=True, sink=_silent))
     if verbose >= 2:
         own.append(PrintLog())
     stack = Autoencoder.stack([member.autoencoder for member in members])

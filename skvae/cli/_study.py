@@ -1,60 +1,16 @@
-"""The command line: parses, calls skvae.studies, prints."""
+"""skvae study: comparisons that write a report folder."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-from skvae import __version__
 from skvae._optional import require
+from skvae.cli._shown import print_table, print_tables
 
 
-def main(argv=None):
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, default=None
-        The arguments; None takes those of the process.
-
-    Raises
-    ------
-    SystemExit
-        Always: 0 after success; 1 when an optional package is missing, with the line that
-        installs it; 2 when the input is wrong, with one line that says what.
-    """
-    try:
-        app = make_app()
-        app(args=argv, prog_name="skvae")
-    except ImportError as error:
-        _stop(error, 1)
-    except (OSError, ValueError) as error:
-        _stop(error, 2)
-
-
-def _stop(error, code):
-    print(f"skvae: {error}", file=sys.stderr)
-    raise SystemExit(code) from None
-
-
-def make_app():
-    """Make the typer application; typer is imported here, since it is optional."""
+def make_study():
+    """Make the commands of ``skvae study``."""
     typer = require("typer", extra="cli", what="The command line")
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     study = typer.Typer(no_args_is_help=True, help="Run a comparison and write a report folder.")
-    app.add_typer(study, name="study")
-
-    def show_version(wanted: bool):
-        if wanted:
-            print(f"skvae {__version__}")
-            raise typer.Exit()
-
-    @app.callback()
-    def root(
-        version: Annotated[
-            bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print it.")
-        ] = False,
-    ):
-        """Anomaly detection with variational autoencoders."""
 
     @study.command()
     def blobs(
@@ -81,7 +37,7 @@ def make_app():
             n_samples=samples,
             deep_epochs=deep_epochs,
         )
-        _print("Blobs with anomalies, in percent", blobs_shown(studies.blobs_summary(results)))
+        print_table("Blobs with anomalies, in percent", blobs_shown(studies.blobs_summary(results)))
         print(f"report: {out / 'report.md'}")
 
     @study.command()
@@ -119,7 +75,7 @@ def make_app():
             redo=_words(redo),
         )
         for setting, part in studies.adbench_summary(results).groupby("setting"):
-            _print(f"{setting}: {SETTINGS[setting]}; in percent", adbench_shown(part))
+            print_table(f"{setting}: {SETTINGS[setting]}; in percent", adbench_shown(part))
         print(f"report: {out / 'report.md'}")
 
     @study.command()
@@ -144,7 +100,7 @@ def make_app():
             data, settings=_words(settings), seeds=range(seeds), out=out, max_rows=max_rows
         )
         for setting, part in studies.selection_summary(results).groupby("setting"):
-            _print(f"AUROC, {setting}: {SETTINGS[setting]}; in percent", selection_shown(part))
+            print_table(f"AUROC, {setting}: {SETTINGS[setting]}; in percent", selection_shown(part))
         print(f"report: {out / 'report.md'}")
 
     # The options that the studies of images share.
@@ -170,7 +126,7 @@ def make_app():
         tables = studies.shift(
             data, range(seeds), out, quick=quick, n_train=train_images, n_test=test_images
         )
-        _print_all(shift_shown(tables), out)
+        print_tables(shift_shown(tables), out)
 
     @study.command()
     def robustness(
@@ -190,7 +146,7 @@ def make_app():
         tables = studies.robustness(
             data, range(seeds), out, quick=quick, n_train=train_images, n_test=test_images
         )
-        _print_all(robustness_shown(tables), out)
+        print_tables(robustness_shown(tables), out)
 
     @study.command()
     def oneclass(
@@ -205,7 +161,7 @@ def make_app():
         from skvae.studies.oneclass import oneclass_shown
 
         results = studies.oneclass(data, range(seeds), out, quick=quick, n_test=test_images)
-        _print_all({"AUROC of the other digits": oneclass_shown(results)}, out)
+        print_tables({"AUROC of the other digits": oneclass_shown(results)}, out)
 
     @study.command()
     def plots(
@@ -220,33 +176,29 @@ def make_app():
         from skvae.studies._plots_report import plots_shown
 
         tables = studies.plots(range(seeds), out, quick=quick)
-        _print_all(plots_shown(tables), out)
+        print_tables(plots_shown(tables), out)
 
-    return app
+    @study.command()
+    def brain(
+        data: Annotated[
+            Path | None,
+            typer.Option(help="Folder with train/no_tumor and test; else brain_mri, data home."),
+        ] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/brain"),
+        quick: Annotated[
+            bool, typer.Option(help="Small images and short trainings: shows that it runs.")
+        ] = False,
+        seeds: Annotated[int, seeds_option] = 5,
+    ):
+        """Brain MRI: trained on slices without a tumour, judged on four classes; resumable."""
+        from skvae import studies
+        from skvae.studies._brain_report import brain_shown
 
+        results = studies.brain(data, range(seeds), out, quick=quick)
+        print_tables(brain_shown(results), out)
 
-def _print_all(tables, out):
-    for title, table in tables.items():
-        _print(title, table)
-    print(f"report: {out / 'report.md'}")
+    return study
 
 
 def _words(text):
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _print(title, frame):
-    """Print a table of strings."""
-    table = require("rich.table", extra="cli", what="The command line").Table(title=title)
-    for column in frame.columns:
-        table.add_column(column)
-    for row in frame.astype(str).itertuples(index=False):
-        table.add_row(*row)
-    console = require("rich.console", extra="cli").Console()
-    if not console.is_terminal:
-        console.width = 200  # a file has no edge at which names would have to be broken
-    console.print(table)
-
-
-if __name__ == "__main__":
-    main()

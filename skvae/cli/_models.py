@@ -1,0 +1,482 @@
+"""skvae fit, predict, explain and info: thin, they read, call and print."""
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+
+from skvae._optional import require
+from skvae.cli._input import read_to_fit, read_to_judge, takes
+from skvae.cli._options import detector_class, typed, typed_parameters, with_parameters
+from skvae.cli._shown import note, print_json, print_table
+
+SUFFIX = ".safetensors"
+GOES_ON = ", but the same command goes on from the last complete epoch"
+SHOWN = 10
+
+
+def add_model_commands(app):
+    """Add the commands to the typer application."""
+    typer = require("typer", extra="cli", what="The command line")
+    tables, images = "Tables", "Images"
+
+    def option(*names, help, panel=None, **more):
+        return typer.Option(*names, help=help, rich_help_panel=panel, **more)
+
+    # What the commands share.
+    Model = Annotated[Path, typer.Argument(help="Model file that skvae fit wrote.")]
+    Verbose = Annotated[int, option("--verbose", min=0, help="0 is silent, 1 shows progress.")]
+    Json = Annotated[bool, option("--json", help="Print JSON, for programs, and nothing else.")]
+    Drop = Annotated[
+        list[str] | None,
+        option("--drop", help="Column to leave out; may be given again.", panel=tables),
+    ]
+    Index = Annotated[
+        str | None, option("--index", help="Column with the names of the rows.", panel=tables)
+    ]
+    Label = Annotated[
+        str | None,
+        option("--label", help="Column with labels, which the scores do not see.", panel=tables),
+    ]
+    Header = Annotated[
+        bool | None,
+        option(
+            "--header/--no-header",
+            help="Whether the first line of a CSV file names the columns.",
+            panel=tables,
+            show_default=False,
+        ),
+    ]
+    Workers = Annotated[
+        int, option("--n-workers", min=1, help="Threads that decode images.", panel=images)
+    ]
+    Device = Annotated[str, option("--device", help='"auto" takes a GPU where there is one.')]
+
+    @app.command()
+    @with_parameters
+    def fit(
+        input: Annotated[
+            Path, typer.Argument(help="Folder of images, or a CSV, Parquet or npz file.")
+        ],
+        out: Annotated[Path, option("--out", "-o", help="Model file to write.")],
+        detector: Annotated[
+            str | None,
+            option(
+                "--detector",
+                help="VAEDetector, AEDetector, ConvVAEDetector or ConvAEDetector. "
+                "(default: VAEDetector for a table, ConvVAEDetector for images)",
+                show_default=False,
+            ),
+        ] = None,
+        size: Annotated[
+            str,
+            option(
+                "--size",
+                help="Pixels that images are brought to: 64, or 64,96 high and wide. More show "
+                "finer anomalies; twice as many each way take four times as long.",
+                panel=images,
+            ),
+        ] = "64",
+        color: Annotated[str, option("--color", help="grey or rgb.", panel=images)] = "grey",
+        n_workers: Workers = 2,
+        drop: Drop = None,
+        index: Index = None,
+        label: Label = None,
+        header: Header = None,
+        skip_incomplete: Annotated[
+            bool,
+            option(
+                "--skip-incomplete",
+                help="Leave out the rows that have no number in some column.",
+                panel=tables,
+            ),
+        ] = False,
+        normal: Annotated[
+            str | None,
+            option(
+                "--normal",
+                help="Label, or folder, that is normal: all others are anomalies, and not trained "
+                "on unless --train-on all.",
+            ),
+        ] = None,
+        folder: Annotated[
+            Path | None,
+            option(
+                "--folder",
+                help="Folder to watch the training in: losses, pictures, checkpoints. The same "
+                "command again goes on where the first was stopped, whatever stopped it. "
+                "--random-state is 0 then unless it is given.",
+            ),
+        ] = None,
+        verbose: Verbose = 1,
+        as_json: Json = False,
+        **parameters,
+    ):
+        """Train a detector on a folder of images or on a table, and write it to a file.
+
+        Example: skvae fit photos/ -o model
+        """
+        check_writable(out)
+        out = model_path(out)
+        if folder is not None:
+            parameters["random_state"] = parameters["random_state"] or "0"
+        given = read_to_fit(
+            input,
+            **_preparation(size, color),
+            n_workers=n_workers,
+            drop=drop or (),
+            index=index,
+            label=label,
+            normal=normal,
+            header=header,
+            verbose=verbose,
+        )
+        given = complete(given, input, skip_incomplete)
+        made = make_detector(detector, given, normal, parameters, verbose)
+        start = time.perf_counter()
+        train(made, given, out, folder)
+        shown = {
+            "model": str(out),
+            "source": str(input),
+            "n_samples": len(given.X),
+            "seconds": round(time.perf_counter() - start, 2),
+            **described(made),
+        }
+        if as_json:
+            return print_json(shown)
+        above = float(np.mean(made.calibration_scores_ > made.threshold_))
+        print(
+            f"{shown['detector']} for {shown['takes']}, trained on {len(given.X):,} "
+            f"{'rows' if given.is_table else 'images'} in {shown['seconds']:.0f} s"
+        )
+        print(f"threshold {made.threshold_:.4g}: {above:.1%} of the scores it was set by are above")
+        print(f"model: {out}")
+
+    @app.command()
+    def predict(
+        model: Model,
+        input: Annotated[
+            Path, typer.Argument(help="Folder of images, an image, or a CSV, Parquet or npz file.")
+        ],
+        out: Annotated[
+            Path | None,
+            option(
+                "--out",
+                "-o",
+                help="Folder to write: predictions.csv, pictures, summary.json, report.html. "
+                "Without it, the predictions are printed as CSV.",
+            ),
+        ] = None,
+        top_k: Annotated[
+            int, option("--top-k", min=0, help="Pictures of so many of the highest scores.")
+        ] = 12,
+        threshold: Annotated[
+            float | None, option("--threshold", help="Score above which all are anomalies.")
+        ] = None,
+        n_workers: Workers = 2,
+        drop: Drop = None,
+        index: Index = None,
+        label: Label = None,
+        header: Header = None,
+        normal: Annotated[
+            str | None,
+            option("--normal", help="Label, or folder, that is normal, to compare verdicts with."),
+        ] = None,
+        device: Device = "cpu",
+        verbose: Verbose = 1,
+        as_json: Json = False,
+    ):
+        """Judge a folder of images or a table, and write a report.
+
+        Example: skvae predict model photos/new -o report
+        """
+        from skvae.reports._judged import judge
+        from skvae.reports._report import check_out, summary, write_report
+
+        if out is not None:
+            check_out(out)
+        loaded = load_detector(model, device)
+        if threshold is not None:
+            loaded.set_threshold(threshold)
+        given = read_to_judge(
+            input,
+            loaded,
+            n_workers=n_workers,
+            drop=drop or (),
+            index=index,
+            label=label,
+            normal=normal,
+            header=header,
+            verbose=verbose,
+        )
+        is_anomaly = given.is_anomaly()
+        what = {"groups": given.groups, "gaps": given.gaps, "names": given.names}
+        if out is None:
+            judged = judge(loaded, given.X, **what, verbose=verbose)
+            known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
+            found = summary(loaded, judged, known, str(input), str(model))
+            if as_json:
+                found["predictions"] = json.loads(judged.table.to_json(orient="records"))
+                print_json(found)
+            else:
+                print(judged.table.to_csv(index=False), end="")
+        else:
+            with saying_what_is_lost(f"{out} was not written"):
+                write_report(
+                    loaded,
+                    given.X,
+                    out,
+                    y=is_anomaly,
+                    **what,
+                    top_k=top_k,
+                    source=str(input),
+                    model=str(model),
+                    verbose=verbose,
+                )
+            found = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+            if as_json:
+                print_json(found | {"report": str(out / "report.html")})
+            else:
+                print_summary(found, out)
+        if not found["n_judged"]:
+            note(f"nothing in {input} could be judged.")
+            raise typer.Exit(1)
+
+    @app.command()
+    def explain(
+        model: Model,
+        input: Annotated[
+            Path, typer.Argument(help="An image, a folder, or a CSV, Parquet or npz file.")
+        ],
+        name: Annotated[
+            str | None,
+            option(
+                "--name",
+                help="Which row or file of the input; else the one with the highest score.",
+            ),
+        ] = None,
+        out: Annotated[Path | None, option("--out", "-o", help="PNG file to write.")] = None,
+        n_workers: Workers = 2,
+        drop: Drop = None,
+        index: Index = None,
+        label: Label = None,
+        header: Header = None,
+        device: Device = "cpu",
+        as_json: Json = False,
+    ):
+        """Say what makes one image or one row anomalous, in a picture and, of a row, in numbers.
+
+        Example: skvae explain model scan.png -o why.png
+        """
+        from skvae.reports._explained import explained
+
+        loaded = load_detector(model, device)
+        given = read_to_judge(
+            input,
+            loaded,
+            n_workers=n_workers,
+            drop=drop or (),
+            index=index,
+            label=label,
+            normal=None,
+            header=header,
+        )
+        found = explained(loaded, given.X, name, gaps=given.gaps, names=given.names, picture=out)
+        if as_json:
+            return print_json(found)
+        print(
+            f"{found['name']}: {'anomaly' if found['is_anomaly'] else 'normal'}, score "
+            f"{found['anomaly_score']:.4g}, threshold {found['threshold']:.4g}"
+        )
+        if found["features"]:
+            print_table("", shown_features(found["features"]))
+        print(f"picture: {out}" if out else "-o FILE.png draws a picture of it")
+
+    @app.command()
+    def info(model: Model, as_json: Json = False):
+        """Say what a model file holds."""
+        path = existing_model(model)
+        loaded = load_detector(model)
+        shown = {"model": str(path), "bytes": path.stat().st_size, **described(loaded)}
+        if as_json:
+            return print_json(shown)
+        rows = {key: value for key, value in shown.items() if key != "parameters"}
+        rows["bytes"] = f"{rows['bytes']:,}"
+        print_table("", _two_columns({key.replace("_", " "): value for key, value in rows.items()}))
+        print_table("parameters", _two_columns(shown["parameters"]))
+
+
+# -- models --------------------------------------------------------------------------------------
+
+
+def model_path(path):
+    """The file to write: with the usual ending where none is given."""
+    return path if path.suffix or not path.name else path.with_name(path.name + SUFFIX)
+
+
+def existing_model(path):
+    """The file to read: the ending may be left out."""
+    return path if path.is_file() else model_path(path)
+
+
+def check_writable(path):
+    """Refuse, before the work, a file that could not be written after it."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the model file to write.")
+    folder = path.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written to: name another place for the model.")
+
+
+def load_detector(path, device="cpu"):
+    """The detector that a model file holds."""
+    from skvae import load
+
+    if not existing_model(path).is_file():
+        raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
+    loaded = load(existing_model(path), device=device)
+    if not hasattr(loaded, "anomaly_score"):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
+    return loaded
+
+
+def make_detector(name, given, normal, texts, verbose):
+    """The detector to train, of the options that were typed."""
+    default = "VAEDetector" if given.is_table else "ConvVAEDetector"
+    made = detector_class(name or default)
+    if not given.is_table and not made._takes_images:
+        raise ValueError(f"{made.__name__} takes tables, but the input holds images.")
+    parameters = typed_parameters(made, texts)
+    if normal is not None:
+        parameters.setdefault("train_on", "normal")
+    detector = made(**parameters, verbose=verbose)
+    detector._validate_params()
+    return detector
+
+
+def complete(given, path, skip_incomplete):
+    """The input without the rows that hold a gap, if that is wanted; else they are an error."""
+    if not given.gaps:
+        return given
+    row, gap = next(iter(given.gaps.items()))
+    if not skip_incomplete:
+        raise ValueError(
+            f"{len(given.gaps)} of {len(given.X)} rows of {path} are incomplete, the first of them "
+            f"in row {given.X.index[row]}: {gap}. Fill the gaps, leave the rows out "
+            "(--skip-incomplete) or the column (--drop)."
+        )
+    note(f"{len(given.gaps)} of {len(given.X)} rows are incomplete and left out.")
+    kept = np.setdiff1d(np.arange(len(given.X)), list(given.gaps))
+    labels = None if given.labels is None else given.labels[kept]
+    return given._replace(X=given.X.iloc[kept], labels=labels, gaps={})
+
+
+def train(detector, given, out, folder=None):
+    """Fit the detector, in a folder if there is one, and write it."""
+    from skvae import fit_in_folder, save
+
+    X = given.X
+    if isinstance(X, pd.DataFrame) and not isinstance(X.columns[0], str):
+        X = X.to_numpy()  # columns without names
+    needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
+    y = given.is_anomaly() if needs_labels else None
+    with saying_what_is_lost(f"{out} was not written" + ("" if folder is None else GOES_ON)):
+        if folder is None:
+            detector.fit(X, y)
+        else:
+            fit_in_folder(detector, X, y, folder=folder)
+        save(detector, out)
+
+
+@contextmanager
+def saying_what_is_lost(words):
+    """Say, when the user interrupts, what there is not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"interrupted: {words}.")
+        raise
+
+
+def _preparation(size, color):
+    try:
+        sides = tuple(int(side) for side in size.lower().replace("x", ",").split(","))
+    except ValueError:
+        raise ValueError(f"size must be 64, or 64,96 (height,width); found {size!r}.") from None
+    return {"size": sides[0] if len(sides) == 1 else sides, "color": color}
+
+
+# -- what is printed -----------------------------------------------------------------------------
+
+
+def described(detector):
+    """What there is to say of a fitted detector, as JSON takes it."""
+    history = detector.history_
+    names = getattr(detector, "feature_names_in_", None)
+    return {
+        "detector": type(detector).__name__,
+        "takes": takes(detector),
+        "columns": None if names is None else list(names),
+        "threshold": detector.threshold_,
+        "threshold_set_by": f"{detector.thresholder_} on {len(detector.calibration_scores_):,} "
+        f"{'held-out' if detector.calibration_is_held_out_ else 'training'} scores",
+        "expected_share_of_anomalies": float(
+            np.mean(detector.calibration_scores_ > detector.threshold_)
+        ),
+        "latent_dim": int(detector.latent_dim_),
+        "epochs": len(history),
+        "steps": int(detector.n_steps_),
+        "last_loss": float(history["loss"].iloc[-1]),
+        "parameters": {
+            name: _as_json(value) for name, value in sorted(detector.get_params(deep=False).items())
+        },
+    }
+
+
+def print_summary(found, out):
+    """Print what a report has found, in a few lines."""
+    n_judged, n_anomalies = found["n_judged"], found["n_anomalies"]
+    share = f" ({n_anomalies / n_judged:.1%})" if n_judged else ""
+    print(
+        f"{n_judged:,} judged: {n_anomalies:,} anomalies{share}, {found['n_normal']:,} normal; "
+        f"threshold {found['threshold']:.4g}"
+    )
+    if found["n_not_judged"]:
+        print(f"{found['n_not_judged']:,} not judged: predictions.csv says why")
+    if found["labels"] and found["labels"]["roc_auc"] is not None:
+        print(f"area under the ROC curve against the labels: {found['labels']['roc_auc']:.3f}")
+    if found["most_anomalous"]:
+        lines = pd.DataFrame(found["most_anomalous"]).drop(columns="picture")
+        lines["anomaly_score"] = lines["anomaly_score"].map("{:.4g}".format)
+        print_table("the highest scores", lines.head(SHOWN))
+    print(f"report: {out / 'report.html'}")
+
+
+def shown_features(features):
+    """The features of a row as a table of strings."""
+    table = pd.DataFrame(features)
+    for column in ("value", "expected", "contribution"):
+        table[column] = table[column].map("{:.4g}".format)
+    table["share"] = table["share"].map("{:.1%}".format)
+    return table
+
+
+def _as_json(value):
+    """A parameter as JSON holds it; an object by the words that make it."""
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
+    is_plain = value is None or isinstance(value, (bool, int, float, str))
+    return value if is_plain else repr(value)
+
+
+def _two_columns(values):
+    shown = [
+        f"{value:.6g}" if isinstance(value, float) else typed(value) for value in values.values()
+    ]
+    return pd.DataFrame({"": list(values), " ": shown})

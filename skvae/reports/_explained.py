@@ -1,0 +1,107 @@
+"""What makes one row or one image anomalous."""
+
+import numpy as np
+
+from skvae._files import replacing
+from skvae.reports._judged import as_seen, judge, rows_at
+from skvae.reports._pictures import image_pictures, row_picture
+
+
+def explained(detector, X, name=None, *, gaps=None, names=None, picture=None):
+    """Explain one row or image of X.
+
+    Parameters
+    ----------
+    detector : fitted detector
+    X : DataFrame, ndarray or ImageFolder
+    name : str, default=None
+        Of the row, file or image. None takes the one with the highest score.
+    gaps, names
+        As in `judge`.
+    picture : path-like, default=None
+        PNG file to write.
+
+    Returns
+    -------
+    explanation : dict
+        As JSON takes it: name, anomaly_score, threshold, is_anomaly, and of a row ``features``:
+        a dict for each, the largest contribution first.
+    """
+    judged = judge(detector, X, gaps=gaps, names=names)
+    line = _line(judged, name)
+    rows = rows_at(X, judged.positions[[line]])
+    own = str(judged.table[judged.key].iloc[line])
+    score = float(judged.table["anomaly_score"].iloc[line])
+    is_image = holds_images(detector, X)
+    if picture is not None:
+        _write(picture, detector, rows, own, is_image)
+    return {
+        "name": own,
+        "anomaly_score": score,
+        "threshold": detector.threshold_,
+        "is_anomaly": score > detector.threshold_,
+        "features": None if is_image else features_of(detector, rows)[0],
+    }
+
+
+def holds_images(detector, X):
+    """Whether X holds images, and not rows of a table."""
+    return X.ndim > 2 or getattr(detector, "image_shape", None) is not None
+
+
+def features_of(detector, rows):
+    """For each row a list of its features, those first that add most to its anomaly score.
+
+    The share is that of all positive contributions.
+    """
+    values = np.asarray(rows, dtype=np.float64)
+    columns = feature_names(rows)
+    seen = as_seen(detector, rows)
+    errors, expected = np.asarray(detector.error_map(seen)), np.asarray(detector.reconstruct(seen))
+    shares = np.maximum(errors, 0)
+    shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return [
+        [
+            {
+                "feature": columns[j],
+                "value": float(values[i, j]),
+                "expected": float(expected[i, j]),
+                "contribution": float(errors[i, j]),
+                "share": float(shares[i, j]),
+            }
+            for j in np.argsort(-errors[i], kind="stable")
+        ]
+        for i in range(len(values))
+    ]
+
+
+def feature_names(rows):
+    """Names of the columns; x0, x1, ... where they have none."""
+    columns = list(getattr(rows, "columns", range(rows.shape[1])))
+    return [each if isinstance(each, str) else f"x{each}" for each in columns]
+
+
+def _line(judged, name):
+    """Position of the line of that name; of the highest score where there is none."""
+    if name is None:
+        if not len(judged.most_anomalous):
+            raise ValueError("nothing could be judged, so there is nothing to explain.")
+        return int(judged.most_anomalous[0])
+    found = np.flatnonzero(judged.table[judged.key].astype(str).to_numpy() == name)
+    if not len(found):
+        shown = ", ".join(map(str, judged.table[judged.key].head(5)))
+        raise ValueError(f"no {judged.key} is named {name!r}; the first are {shown}.")
+    line = int(found[0])
+    if not judged.is_judged[line]:
+        raise ValueError(f"{name} cannot be judged: {judged.table['reason'].iloc[line]}.")
+    return line
+
+
+def _write(path, detector, rows, name, is_image):
+    if is_image:
+        drawn, _, _ = next(image_pictures(detector, rows, [""]))
+    else:
+        errors = np.asarray(detector.error_map(as_seen(detector, rows)))
+        drawn = row_picture(detector, name, errors[0], feature_names(rows))
+    with replacing(path) as file:
+        file.write(drawn)

@@ -1,0 +1,142 @@
+"""Scores and verdicts of many rows or images, in bounded memory, a line for each of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+ROWS_AT_ONCE = 8192
+IMAGES_AT_ONCE = 256
+
+
+class Judged(NamedTuple):
+    """What a detector makes of rows or images.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A line for each input, in the order of their names or rows: its name, its group if there
+        are groups, anomaly_score, is_anomaly, error, reason. The last two are empty for what was
+        judged, and the two before them for what was not.
+    positions : ndarray of int
+        Where each line stands in X; -1 for a file that was skipped.
+    most_anomalous : ndarray of int
+        Lines that were judged, those of the highest scores first.
+    """
+
+    table: pd.DataFrame
+    positions: np.ndarray
+    most_anomalous: np.ndarray
+
+    @property
+    def key(self):
+        """Name of the column of names: "file", "image", "row" or the name of an index."""
+        return self.table.columns[0]
+
+    @property
+    def is_judged(self):
+        return self.table["error"].eq("").to_numpy()
+
+    @property
+    def judged_positions(self):
+        """Where in X stands what was judged, in the order of the lines."""
+        return self.positions[self.is_judged]
+
+    @property
+    def scores(self):
+        """Scores of what was judged, in the order of the lines."""
+        return self.table["anomaly_score"].to_numpy()[self.is_judged]
+
+
+def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
+    """Score X in parts and decide.
+
+    Parameters
+    ----------
+    detector : fitted detector
+    X : DataFrame, ndarray or ImageFolder
+    groups : array-like of shape (n_samples,), default=None
+        A word for each row or image, such as its class.
+    gaps : dict of int to str, default=None
+        Positions of rows of a table that cannot be judged, and why. None looks for rows with
+        values that are not finite.
+    names : sequence of str, default=None
+        Of the images or rows of an array.
+    verbose : int
+        1 shows a progress bar.
+    """
+    key, names = _names(X) if names is None else ("name", list(names))
+    if len(names) != len(X):
+        raise ValueError(f"There are {len(names)} names for {len(X)} rows or images.")
+    lines = pd.DataFrame({key: names})
+    if groups is not None:
+        lines["group"] = np.asarray(groups).astype(str)
+    if gaps is None:
+        gaps = _gaps(X)
+    lines["anomaly_score"] = _scores(detector, X, sorted(set(range(len(X))) - set(gaps)), verbose)
+    lines["error"] = ["incomplete" if i in gaps else "" for i in range(len(X))]
+    lines["reason"] = [gaps.get(i, "") for i in range(len(X))]
+    positions = np.arange(len(X))
+    problems = list(getattr(X, "problems", ()))
+    if problems:
+        skipped = pd.DataFrame({key: [file for file, _ in problems], "error": "unreadable"})
+        skipped["reason"] = [reason for _, reason in problems]
+        lines = pd.concat([lines, skipped], ignore_index=True)
+        order = np.argsort(lines[key].to_numpy().astype(str), kind="stable")
+        lines = lines.iloc[order].reset_index(drop=True)
+        positions = np.r_[positions, np.full(len(problems), -1)][order]
+    scores = lines["anomaly_score"].to_numpy()
+    is_anomaly = pd.array(scores > detector.threshold_, dtype="boolean")
+    is_anomaly[np.isnan(scores)] = pd.NA
+    lines.insert(lines.columns.get_loc("anomaly_score") + 1, "is_anomaly", is_anomaly)
+    order = np.argsort(-scores, kind="stable")  # NaN stands last
+    return Judged(lines, positions, order[: np.count_nonzero(~np.isnan(scores))])
+
+
+def rows_at(X, positions):
+    """Some rows of a table, or images, by their positions."""
+    return X.iloc[positions] if hasattr(X, "iloc") else X[np.asarray(positions)]
+
+
+def as_seen(detector, X):
+    """X without names of columns where the detector knows none: scikit-learn would warn of them."""
+    is_named = isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_")
+    return X.to_numpy() if is_named else X
+
+
+def _names(X):
+    if hasattr(X, "files"):
+        return "file", X.files
+    if hasattr(X, "iloc"):
+        return str(X.index.name or "row"), [_one_name(name) for name in X.index]
+    return "row" if np.ndim(X) == 2 else "image", np.arange(len(X))
+
+
+def _one_name(name):
+    """A row's name; that of several levels as one."""
+    return ", ".join(map(str, name)) if isinstance(name, tuple) else name
+
+
+def _gaps(X):
+    if hasattr(X, "files") or X.ndim != 2:
+        return {}
+    values = np.asarray(X, dtype=np.float64)
+    is_bad = ~np.isfinite(values)
+    columns = list(getattr(X, "columns", range(values.shape[1])))
+    return {
+        int(row): f"column {columns[is_bad[row].argmax()]!r} holds no finite number"
+        for row in np.flatnonzero(is_bad.any(1))
+    }
+
+
+def _scores(detector, X, positions, verbose):
+    scores = np.full(len(X), np.nan)
+    X = as_seen(detector, X)
+    at_once = ROWS_AT_ONCE if X.ndim == 2 else IMAGES_AT_ONCE
+    with tqdm(total=len(positions), desc="score", disable=not verbose) as bar:
+        for start in range(0, len(positions), at_once):
+            part = positions[start : start + at_once]
+            scores[part] = detector.anomaly_score(rows_at(X, part))
+            bar.update(len(part))
+    return scores

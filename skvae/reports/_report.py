@@ -1,0 +1,259 @@
+"""The report of what a detector makes of many rows or images: tables, pictures and a page."""
+
+import datetime
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from skvae._files import replacing_folder
+from skvae._optional import require
+from skvae.metrics import anomaly_labels
+from skvae.reports._explained import feature_names, features_of, holds_images
+from skvae.reports._judged import as_seen, judge, rows_at
+from skvae.reports._page import Closeup, page
+from skvae.reports._pictures import MOST_FEATURES, histogram, image_pictures, row_picture
+
+# What a folder holds that a report may take the place of.
+OWN_FILES = {"predictions.csv", "summary.json", "report.html", "pictures"}
+
+
+def write_report(
+    detector,
+    X,
+    out,
+    *,
+    y=None,
+    groups=None,
+    gaps=None,
+    names=None,
+    top_k=12,
+    source=None,
+    model=None,
+    verbose=0,
+):
+    """Judge many rows or images, and write a folder that says what was found.
+
+    The folder holds
+
+    - ``predictions.csv``: a line for every row, image or file, in their order: its name,
+      ``anomaly_score`` (higher = more anomalous), ``is_anomaly``, and for what could not be judged
+      ``error`` and ``reason``;
+    - ``pictures``: of the ``top_k`` highest scores, original, reconstruction, difference and error
+      map of an image, in one colour scale kept from the training; of a row the features that add
+      most to its score;
+    - ``summary.json``: counts, threshold, quantiles of the scores, and what the labels say of them;
+    - ``report.html``: a page for people, in one file.
+
+    It takes its place when it is complete; an interrupted call leaves what was there before.
+
+    Parameters
+    ----------
+    detector : fitted detector of skvae
+    X : DataFrame, array-like or ImageFolder
+        Rows or images as ``detector.anomaly_score`` takes them. The index of a DataFrame names its
+        rows. Rows of a table with values that are not finite are not judged, and say so.
+    out : str or path-like
+        The folder: a new one, an empty one, or that of an earlier report, which is replaced.
+    y : array-like of shape (n_samples,), default=None
+        Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly: the report then
+        says how well the verdicts agree with them. They change no verdict.
+    groups : array-like of shape (n_samples,), default=None
+        A word for each row or image, such as its class, to count the verdicts by.
+    gaps : dict of int to str, default=None
+        Positions of the rows of a table that cannot be judged, and why, as `load_table` finds them.
+        None looks for values that are not finite.
+    names : sequence of str, default=None
+        Names of the images or rows of an array. None numbers them from 0.
+    top_k : int, default=12
+        Number of pictures: of those with the highest scores, whether they are anomalies or not.
+    source, model : str, default=None
+        Where X and the detector come from, for the report.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Returns
+    -------
+    predictions : DataFrame
+        As written to ``predictions.csv``.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    OSError
+        If the folder holds anything but a report, or cannot be written.
+    ValueError
+        If X or the labels do not fit the detector.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from skvae import VAEDetector
+    >>> from skvae.reports import write_report
+    >>> X = pd.DataFrame(np.random.RandomState(0).randn(200, 3), columns=["a", "b", "c"])
+    >>> detector = VAEDetector(max_steps=50, random_state=0).fit(X)
+    >>> X.loc[7, "b"] = 30
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     predictions = write_report(detector, X, Path(folder, "report"), top_k=1)
+    ...     print(*sorted(path.name for path in Path(folder, "report").iterdir()))
+    pictures predictions.csv report.html summary.json
+    >>> bool(predictions.loc[7, "is_anomaly"]), predictions["anomaly_score"].idxmax()
+    (True, 7)
+    """
+    require("matplotlib", extra="plot", what="A report")  # before the work
+    check_out(out)
+    start = time.perf_counter()
+    X = X if hasattr(X, "ndim") else np.asarray(X)
+    is_anomaly = None if y is None else anomaly_labels(y)
+    if is_anomaly is not None and len(is_anomaly) != len(X):
+        raise ValueError(f"y has {len(is_anomaly)} labels for {len(X)} rows of X.")
+    judged = judge(detector, X, groups, gaps, names, verbose)
+    known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
+    top = judged.most_anomalous[: max(top_k, 0)]
+    with replacing_folder(out) as folder:
+        judged.table.to_csv(folder / "predictions.csv", index=False, encoding="utf-8")
+        (folder / "pictures").mkdir()
+        closeups = _closeups(detector, X, judged, top, folder / "pictures")
+        found = summary(detector, judged, known, source, model)
+        found["most_anomalous"] = [
+            {judged.key: str(each.name), "anomaly_score": each.score, "picture": each.file}
+            for each in closeups
+        ]
+        many = "images" if holds_images(detector, X) else "rows"
+        drawn = histogram(detector, judged.scores, many, known) if len(judged.scores) else None
+        html = page(detector, judged, found, closeups, drawn, many)
+        (folder / "report.html").write_text(html, encoding="utf-8")
+        found["seconds"] = round(time.perf_counter() - start, 2)
+        text = json.dumps(found, indent=1, allow_nan=False)
+        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    return judged.table
+
+
+def check_out(out):
+    """Refuse to replace a folder that holds anything but a report."""
+    out = Path(out)
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise FileExistsError(f"{out} is no folder: name a new one for the report.")
+    others = {each.name for each in out.iterdir()} - OWN_FILES if out.exists() else set()
+    if others:
+        raise FileExistsError(
+            f"{out} holds other files than a report, such as {sorted(others)[0]!r}: name a new "
+            "folder, so that nothing is lost."
+        )
+
+
+def summary(detector, judged, is_anomaly=None, source=None, model=None):
+    """What was found, as JSON takes it: counts, threshold, quantiles, agreement with labels."""
+    from skvae import __version__
+
+    scores = judged.scores
+    n_anomalies = int((scores > detector.threshold_).sum())
+    quantiles = np.quantile(scores, [0, 0.25, 0.5, 0.75, 1]) if len(scores) else []
+    names = ("min", "lower_quartile", "median", "upper_quartile", "max")
+    return {
+        "skvae": __version__,
+        "written": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "detector": type(detector).__name__,
+        "model": model,
+        "source": source,
+        "n_inputs": len(judged.table),
+        "n_judged": len(scores),
+        "n_anomalies": n_anomalies,
+        "n_normal": len(scores) - n_anomalies,
+        "n_not_judged": len(judged.table) - len(scores),
+        "threshold": detector.threshold_,
+        "expected_share_of_anomalies": float(
+            np.mean(detector.calibration_scores_ > detector.threshold_)
+        ),
+        "scores": dict(zip(names, map(float, quantiles), strict=False)),
+        "groups": _by_group(judged, is_anomaly),
+        "labels": None if is_anomaly is None else _agreement(detector, scores, is_anomaly),
+    }
+
+
+def _agreement(detector, scores, is_anomaly):
+    """How well the verdicts agree with the labels."""
+    flagged = scores > detector.threshold_
+    both = 0 < is_anomaly.sum() < len(is_anomaly)
+    return {
+        "n_anomalies": int(is_anomaly.sum()),
+        "anomalies_flagged": int((flagged & is_anomaly).sum()),
+        "n_normal": int((~is_anomaly).sum()),
+        "normal_flagged": int((flagged & ~is_anomaly).sum()),
+        "roc_auc": float(roc_auc_score(is_anomaly, scores)) if both else None,
+        "average_precision": float(average_precision_score(is_anomaly, scores)) if both else None,
+    }
+
+
+def _by_group(judged, is_anomaly):
+    """Counts of each group; with labels, how well it is told from what is normal."""
+    if "group" not in judged.table:
+        return None
+    lines = judged.table[judged.is_judged]
+    groups, scores = lines["group"].to_numpy(), judged.scores
+    found = []
+    for group in np.unique(groups):
+        own = groups == group
+        flagged = lines["is_anomaly"].to_numpy(bool)[own]
+        line = {
+            "group": str(group),
+            "n_judged": int(own.sum()),
+            "n_anomalies": int(flagged.sum()),
+            "median_score": float(np.median(scores[own])),
+        }
+        if is_anomaly is not None:
+            line["roc_auc"] = _against_normal(own, is_anomaly, scores)
+        found.append(line)
+    return found
+
+
+def _against_normal(own, is_anomaly, scores):
+    """ROC AUC of the anomalies of one group against all that is normal."""
+    anomalies, normal = own & is_anomaly, ~is_anomaly
+    if not anomalies.any() or not normal.any():
+        return None
+    rows = anomalies | normal
+    return float(roc_auc_score(is_anomaly[rows], scores[rows]))
+
+
+def _closeups(detector, X, judged, top, folder):
+    """Pictures of the lines ``top``, written to the folder, and what the page shows of them."""
+    if not len(top):
+        return []
+    names = judged.table[judged.key].to_numpy()[top]
+    scores = judged.table["anomaly_score"].to_numpy()[top]
+    rows = rows_at(X, judged.positions[top])
+    files = [f"pictures/{_file_name(i, name)}" for i, name in enumerate(names, start=1)]
+    parts = (_of_images if holds_images(detector, X) else _of_rows)(detector, rows, names)
+    closeups = []
+    for name, score, file, (picture, shown) in zip(names, scores, files, parts, strict=True):
+        (folder / Path(file).name).write_bytes(picture)
+        closeups.append(Closeup(name, float(score), file, picture, **shown))
+    return closeups
+
+
+def _of_images(detector, images, names):
+    labels = [f"no. {i}" for i in range(1, len(names) + 1)]
+    for picture, original, error_map in image_pictures(detector, images, labels):
+        yield picture, {"thumbnails": (original, error_map)}
+
+
+def _of_rows(detector, rows, names):
+    errors = np.asarray(detector.error_map(as_seen(detector, rows)))
+    for i, (name, features) in enumerate(zip(names, features_of(detector, rows), strict=True)):
+        picture = row_picture(detector, name, errors[i], feature_names(rows))
+        yield picture, {"features": features[:MOST_FEATURES]}
+
+
+def _file_name(rank, name):
+    """A plain name for a picture, that tells its rank and what it is of."""
+    stem = re.sub(r"\.[A-Za-z]\w{0,4}$", "", str(name))
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
+    return f"{rank:03d}_{stem[-60:]}.png" if stem else f"{rank:03d}.png"

@@ -1,0 +1,80 @@
+"""A training between two epochs as one file, in the form of model files."""
+
+import json
+import math
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save
+
+from skvae._files import replacing
+from skvae.persistence._file import opened, write
+
+
+def write_checkpoint(path, content):
+    """Write nested dicts, lists and tuples of tensors and scalars, whole or not at all."""
+    arrays = {}
+    write(path, _packed(content, arrays), arrays)
+
+
+def read_checkpoint(path):
+    """What `write_checkpoint` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is not, to the bit, what was written.
+    """
+    try:
+        with opened(path) as stored:
+            return _unpacked(stored.model, stored)
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint: {error} Put a copy of it back; or delete it, "
+            "and the training begins anew."
+        ) from error
+
+
+def write_weights(path, module, about):
+    """Write the state_dict of a module, with the dict ``about`` as JSON in the header."""
+    tensors = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+    with replacing(path) as file:
+        file.write(save(tensors, {"about": json.dumps(about)}))
+
+
+def _packed(value, arrays):
+    """``value`` as JSON has it: what JSON has not is an object of one key, which says what it is.
+
+    The arrays of its tensors go to the dict ``arrays``.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, torch.Tensor):
+        name = f"{len(arrays):06d}"
+        arrays[name] = np.ascontiguousarray(value.detach().cpu().numpy())
+        return {"tensor": name}
+    if isinstance(value, list):
+        return [_packed(each, arrays) for each in value]
+    if isinstance(value, tuple):
+        return {"tuple": [_packed(each, arrays) for each in value]}
+    if isinstance(value, dict):
+        return {"dict": [[_packed(k, arrays), _packed(v, arrays)] for k, v in value.items()]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    return value
+
+
+def _unpacked(value, stored):
+    if isinstance(value, list):
+        return [_unpacked(each, stored) for each in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return torch.as_tensor(stored.array(content).copy())
+    if kind == "float":
+        return float(content)
+    if kind == "tuple":
+        return tuple(_unpacked(content, stored))
+    return {_unpacked(k, stored): _unpacked(v, stored) for k, v in content}

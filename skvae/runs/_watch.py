@@ -1,0 +1,109 @@
+"""The callback that writes, after each epoch, what a folder holds of a training."""
+
+from time import monotonic
+
+import numpy as np
+import torch
+
+from skvae._files import write_text
+from skvae.base._detector import history_table
+from skvae.runs._checkpoint import read_checkpoint, write_checkpoint, write_weights
+from skvae.runs._identity import check_same, described_detector, described_training
+from skvae.runs._pictures import draw_history, draw_reconstructions
+from skvae.runs._results import as_json
+from skvae.training import Callback, resume, training_state
+
+CHECKPOINT = "checkpoint.safetensors"
+N_IMAGES = 10
+# Nobody looks more often, and a picture takes longer than many an epoch.
+SECONDS_BETWEEN_CURVES = 5
+
+
+class Watch(Callback):
+    """Goes on with what the folder holds, and writes what comes; the last of all callbacks.
+
+    Parameters
+    ----------
+    detector : BaseDetector
+        That is being fitted.
+    folder : Path
+    every : int
+        Epochs from picture to picture.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a damaged checkpoint, or that of another detector.
+    """
+
+    def __init__(self, detector, folder, every):
+        self.detector = detector
+        self.folder = folder
+        self.every = every
+        self._about_detector = described_detector(detector)
+        self._checkpoint = None
+        if (folder / CHECKPOINT).exists():
+            self._checkpoint = read_checkpoint(folder / CHECKPOINT)
+            check_same(folder, self._checkpoint["detector"], self._about_detector)
+        self._remove_torn_files()
+        self._last_drawn = -np.inf
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Begin, or go on."""
+        self._about_training = described_training(net, X)
+        if self._checkpoint is not None:
+            check_same(self.folder, self._checkpoint["training"], self._about_training)
+            resume(net, self._checkpoint["state"])
+        self._images = self._sample(X)
+        if self._checkpoint is not None:
+            self._checkpoint = None  # it takes memory
+            self._draw(net)  # what the last epoch may not have come to
+
+    def on_epoch_end(self, net, **kwargs):
+        """Write what the epoch has brought.
+
+        Between any two files the process may be killed: what comes before the checkpoint is written
+        again when the epoch is trained again, and what comes after it when the training goes on.
+        """
+        net.is_over_ = False  # an interrupt is the user's from here on
+        if net.errors_:  # the fit is going to fail, as soon as all its networks are done
+            return
+        history = history_table(net.history)
+        write_text(self.folder / "history.json", as_json(history.to_dict("records")))
+        loss = "valid_loss" if "valid_loss" in history else "train_loss"
+        if net.history[-1, f"{loss}_best"]:
+            about = {name: net.history[-1, name] for name in ("epoch", loss)}
+            write_weights(self.folder / "best.safetensors", net.module_, about)
+        content = {"detector": self._about_detector, "training": self._about_training}
+        content["state"] = training_state(net)
+        write_checkpoint(self.folder / CHECKPOINT, content)
+        self._draw(net)
+
+    def draw_curves(self, history):
+        """Draw the losses."""
+        draw_history(self.folder / "training_curves.png", history, type(self.detector).__name__)
+        self._last_drawn = monotonic()
+
+    def _draw(self, net):
+        """Draw what is due after the last epoch."""
+        epoch = net.history[-1, "epoch"]
+        if epoch % self.every != 0:
+            return
+        if self._images is not None:
+            path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
+            draw_reconstructions(path, net, self._images, self.detector._layout, f"epoch {epoch}")
+        if monotonic() - self._last_drawn > SECONDS_BETWEEN_CURVES:
+            self.draw_curves(history_table(net.history))
+
+    def _sample(self, rows):
+        """Images, evenly spread over the rows; None of a table."""
+        layout = getattr(self.detector, "_layout", None)
+        if layout is None or layout.is_table:
+            return None
+        return torch.as_tensor(rows[np.unique(np.linspace(0, len(rows) - 1, N_IMAGES, dtype=int))])
+
+    def _remove_torn_files(self):
+        """Remove what a writer that was killed has left beside the files."""
+        for kind in ("json", "png", "safetensors"):
+            for path in self.folder.rglob(f".*.{kind}.[0-9]*"):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,197 @@
+"""Model files that are damaged, forged or no model files: one clear error, and nothing is run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import skvae
+from skvae.persistence import _file
+from skvae.persistence._file import opened, write
+
+X = np.random.RandomState(0).randn(30, 3)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "model.safetensors"
+    params = {"latent_dim": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+    skvae.save(skvae.VAEDetector(max_steps=3, **params).fit(X), path)
+    return path
+
+
+@pytest.fixture
+def forged(kept, tmp_path):
+    """Change the model and the arrays of a file, and make its digest anew."""
+
+    def forged(change):
+        with opened(kept) as stored:
+            model, arrays = stored.model, {name: stored.array(name) for name in stored.names}
+        change(model, arrays)
+        write(tmp_path / "forged", model, arrays)
+        return tmp_path / "forged"
+
+    return forged
+
+
+def test_two_thousand_hostile_files(kept):
+    """A process of its own makes and loads them, so that its memory can be measured."""
+    program = Path(__file__).with_name("hostile_models.py")
+    done = subprocess.run(
+        [sys.executable, program, kept.parent], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    print(done.stdout)
+    assert result["files"] >= 2000
+    assert result["megabytes"] < 300
+    assert result["slowest"] < 30
+    counts = result["counts"]
+    for kind in ("flipped", "truncated", "spliced", "with_other_header"):
+        assert counts[f"{kind} refused"] > 200
+        assert counts.get(f"{kind} same", 0) < 20
+    # So that what stands behind the digest is tried: some are refused, and some are models.
+    for kind in ("with_other_model", "with_other_arrays"):
+        assert min(counts[f"{kind} refused"], counts[f"{kind} another"]) > 30
+
+
+def sets(*path, to):
+    def change(model, arrays):
+        inside = model
+        for key in path[:-1]:
+            inside = inside[key]
+        inside[path[-1]] = to
+        text = json.dumps(model)
+        for name in set(arrays):
+            if f'["{name}", ' not in text:  # or it would be refused for them
+                del arrays[name]
+
+    return change
+
+
+LARGE = 2**40
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (sets("class", to="Popen"), "its class 'Popen' is none that skvae loads"),
+        (sets("class", to="Density"), "its class 'Density' is none that skvae loads"),
+        (sets("more", to=1), "its sections are no model's"),
+        (sets("params", "more", to=1), r"its parameters \['more'\] are unknown to this version"),
+        (sets("params", "lr", to=-1), "'lr' parameter of VAEDetector must be a float"),
+        (sets("params", "score", to={"part": ["Popen", {}]}), "names the class 'Popen'"),
+        (sets("params", "score", to={"eval": "exit()"}), "holds 'eval', which skvae does not know"),
+        (sets("params", "optimizer", to={"optimizer": "os"}), "KeyError: 'os'"),
+        (sets("built", "n_features", to=LARGE), "its networks have .* parameters, but it has"),
+        (
+            sets("built", "hidden_layer_sizes", to=[17]),
+            "its network needs network.encoder.0.weight",
+        ),
+        (sets("built", "n_estimators", to=LARGE), "its networks have .* parameters, but it has"),
+        (sets("built", "n_estimators", to=2), "its network needs network.encoder.0.weight"),
+        (sets("built", "hidden_layer_sizes", to=[LARGE]), "its networks have .* parameters"),
+        (sets("built", "hidden_layer_sizes", to=[4] * 1001), "at most 1000 integers"),
+        (sets("built", "hidden_layer_sizes", to=[2.5]), "its hidden_layer_sizes is none of"),
+        (sets("built", "n_features", to=0), "its n_features is none of"),
+        (sets("state", "n_features_in_", to=4), "no n_features_in_ that a VAEDetector can have"),
+        (sets("state", "offset_", to=1.0), "it has no offset_ that"),
+        (sets("state", "scaler_", to={"part": ["F1", {}]}), "it has no scaler_ that"),
+        (sets("state", "score_", to={"part": ["Elbo", {}]}), "it has no score_ that"),
+        (sets("state", "calibration_scores_", to=[1.0]), "it has no calibration_scores_ that"),
+        (sets("state", "fit", to=1), "its VAEDetector has an attribute 'fit', which it cannot"),
+        (sets("state", "threshold_", to=1), "its VAEDetector has an attribute 'threshold_'"),
+        (sets("state", "__class__", to=1), "its VAEDetector has an attribute '__class__'"),
+        (sets("state", "not a name", to=1), "its VAEDetector has an attribute 'not a name'"),
+        (sets("state", "lr", to=1), "its attribute 'lr' is not for a file to say"),
+        (sets("state", "_block_size", to=LARGE), "its attribute '_block_size' is not for a file"),
+        (
+            sets("state", "thresholder_", "part", 1, "fit", to=1),
+            "Percentile has an attribute 'fit'",
+        ),
+        (sets("state", "history_", to={"member": 1}), "IndexError"),
+        (lambda model, arrays: model["state"].pop("history_"), "arrays that nothing refers to"),
+        (lambda model, arrays: model["weights"].popitem(), "its weights are not those"),
+        (lambda model, arrays: arrays.update(more=np.ones(3)), "arrays that nothing refers to"),
+        (lambda model, arrays: arrays.pop("scaler_.mean_"), "array 'scaler_.mean_' is missing"),
+    ],
+)
+def test_what_is_forged_is_refused(forged, change, message):
+    path = forged(change)
+    with pytest.raises(ValueError, match=message) as caught:
+        skvae.load(path)
+    assert str(caught.value).startswith(f"{path} cannot be loaded as a model: ")
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"size": [10**6, 10**6], "color": "grey"},
+        {"size": [8, 8], "color": "rgb"},
+        {"size": [8, 8], "color": "grey", "max_bytes_in_memory": 10**12},
+        ["size"],
+    ],
+)
+def test_a_preparation_of_images_is_that_of_the_network(preparation, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"channels": (2,), "latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    detector = skvae.ConvAEDetector(**params).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector.image_preparation_ = {"size": [8, 8], "color": "grey"}
+    skvae.save(detector, path)
+    assert skvae.load(path).image_preparation_ == detector.image_preparation_
+    detector.image_preparation_ = preparation
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no image_preparation_ that a ConvAEDetector can"):
+        skvae.load(path)
+
+
+def test_sizes_are_refused_before_memory_is_taken(forged):
+    """Of networks that could not be made on any machine."""
+
+    def change(model, arrays):
+        model["built"] |= {"n_features": LARGE, "hidden_layer_sizes": [LARGE] * 3}
+
+    with pytest.raises(ValueError, match="cannot be loaded as a model"):
+        skvae.load(forged(change))
+
+
+def test_a_file_of_a_later_format_says_so(kept, monkeypatch):
+    monkeypatch.setattr(_file, "FORMAT", 0)
+    with pytest.raises(ValueError, match="has format 1, and this version of skvae reads 0: update"):
+        skvae.load(kept)
+
+
+def test_other_files_are_refused_by_what_they_are(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        skvae.load(path)
+    with pytest.raises(IsADirectoryError):
+        skvae.load(tmp_path)
+    torch.save({"x": torch.ones(3)}, path)
+    with pytest.raises(
+        ValueError, match="it is a pickle or a torch checkpoint, which can run code"
+    ):
+        skvae.load(path)
+    save_file({"x": torch.ones(3)}, path, {"format": "pt"})
+    with pytest.raises(
+        ValueError, match="it is a safetensors file, but none that skvae.save wrote"
+    ):
+        skvae.load(path)
+
+
+def test_a_header_that_is_too_long_is_not_written(kept, monkeypatch):
+    detector = skvae.load(kept)
+    before = kept.read_bytes()
+    monkeypatch.setattr(_file, "MAX_HEADER_BYTES", 1000)
+    with pytest.raises(ValueError, match="The header of a model file holds at most .* MB"):
+        skvae.save(detector, kept)
+    assert kept.read_bytes() == before
+    with pytest.raises(ValueError, match="cut off"):
+        skvae.load(kept)
