@@ -96,6 +96,11 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     --------
     ConvVAEDetector : Scores whole images, or the windows here.
 
+    Notes
+    -----
+    All training windows are in memory at once, n * ``windows_per_image`` of them. pickle and joblib
+    store the whole; `skvae.save` stores ``detector_`` alone, where it is one of this package.
+
     Examples
     --------
     >>> from sklearn.ensemble import IsolationForest
