@@ -178,3 +178,16 @@ def test_lost_pieces_are_computed_again_to_the_same_figures(report):
     again = studies.plots(out=folder, quick=True, progress=False)
     for key in ("auroc", "columns", "alarms"):
         pd.testing.assert_frame_equal(again[key], tables[key])
+
+
+@pytest.mark.slow
+def test_full_figures():
+    bench = plots_module.Bench({"quick": False} | plots_module.FULL, 0)
+    assert bench.auroc("normal", plots_module.OLD)["mean"] < 0.5
+    for training, least in (("normal", 0.97), ("mixture", 0.93)):
+        assert bench.auroc(training, plots_module.REPAIRED)["mean"] >= least
+        for row in bench.alarms(training, plots_module.REPAIRED):
+            if row["fitted_on"] == "held-out normal":
+                expected = 1 - row["percentile"] / 100
+                assert row["false_alarms"] == pytest.approx(expected, abs=0.02)
+    assert bench.columns(plots_module.REPAIRED)["mean"] >= 0.8

@@ -102,6 +102,11 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     --------
     ConvVAEDetector : Scores whole images, or the windows here.
 
+    Notes
+    -----
+    All training windows are in memory at once, n * ``windows_per_image`` of them. pickle and joblib
+    store the whole; `skvae.save` stores ``detector_`` alone, where it is one of this package.
+
     Examples
     --------
     >>> from sklearn.ensemble import IsolationForest
@@ -277,22 +282,20 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
             return windows
         return windows.reshape(len(windows), -1)
 
-    def _blocks(self, images):
-        """The windows of some images at a time, (n_images, n_windows, C, h, w)."""
+    def _by_window(self, method, images):
+        """What ``method`` of the detector says of all windows, (n_images, n_windows, ...).
+
+        Block by block of images, so that only a block's windows are in memory.
+        """
         step = max(1, WINDOWS_AT_ONCE // len(self._grid.places))
         for start in range(0, len(images), step):
-            yield self._grid.cut(np.asarray(images[start : start + step]))
-
-    def _by_window(self, method, images):
-        """What ``method`` of the detector says of all windows, (n, n_windows, ...)."""
-        parts = []
-        for windows in self._blocks(images):
+            windows = self._grid.cut(np.asarray(images[start : start + step]))
             values = np.asarray(method(self._as_taken(windows.reshape(-1, *windows.shape[2:]))))
-            parts.append(values.reshape(*windows.shape[:2], *values.shape[1:]))
-        return np.concatenate(parts)
+            yield values.reshape(*windows.shape[:2], *values.shape[1:])
 
     def _scores_of_windows(self, images):
-        return -self._by_window(self.detector_.score_samples, images).astype(np.float64)
+        blocks = self._by_window(self.detector_.score_samples, images)
+        return -np.concatenate(list(blocks)).astype(np.float64)
 
     # -- scores -----------------------------------------------------------------------------------
 
@@ -368,21 +371,17 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         return layout.arrange(self._maps(images))
 
     def _maps(self, images):
-        if hasattr(self.detector_, "error_map"):
-            maps = self._by_window(self.detector_.error_map, images)
-            maps = maps.reshape(*maps.shape[:2], images.shape[1], *self._grid.window)
-        else:
-            scores = self._scores_of_windows(images)
-            maps = np.broadcast_to(
-                scores[..., None, None, None],
-                (*scores.shape, images.shape[1], *self._grid.window),
-            )
-        return self._grid.mean(maps)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        return tags
+        shape = images.shape[1], *self._grid.window
+        has_maps = hasattr(self.detector_, "error_map")
+        method = self.detector_.error_map if has_maps else self.detector_.score_samples
+        maps = []
+        for values in self._by_window(method, images):
+            if has_maps:
+                values = values.reshape(*values.shape[:2], *shape)
+            else:
+                values = np.broadcast_to(-values[..., None, None, None], (*values.shape, *shape))
+            maps.append(self._grid.mean(values))
+        return np.concatenate(maps)
 
 
 def _top(scores, n_top):
