@@ -100,12 +100,18 @@ def cpu_seconds(function):
     return process_time() - start
 
 
-def take_turns(repeats, **functions):
-    """CPU seconds of each function, an array over the turns; every second turn goes backwards."""
+def wall_seconds(function):
+    start = perf_counter()
+    function()
+    return perf_counter() - start
+
+
+def take_turns(repeats, measure=cpu_seconds, **functions):
+    """Seconds of each function, an array over the turns; every second turn goes backwards."""
     seconds = {name: [] for name in functions}
     for turn in range(repeats):
         for name in list(functions)[:: -1 if turn % 2 else 1]:
-            seconds[name].append(cpu_seconds(functions[name]))
+            seconds[name].append(measure(functions[name]))
     return {name: np.array(values) for name, values in seconds.items()}
 
 

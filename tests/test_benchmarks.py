@@ -43,6 +43,8 @@ IMAGE_CLAIMS = [
         )
         for beside in ("bare", "plain")
     ),
+    "epoch, 128 JPEG files of 64 x 64, batch 64, wall clock",
+    "epoch, 128 JPEG files of 128 x 128, batch 64, wall clock",
     "score 300 images of 1 x 28 x 28, blocks of 256",
     "score 300 images of 1 x 28 x 28, blocks of 1024",
 ]

@@ -107,11 +107,11 @@ def write_report(out, results, extremes, folder, settings, seeds, minutes):
     write_figure(out / "extremes.png", draw_extremes(extremes))
     shown = brain_shown(results)
     wall, cpu = minutes
-    counts = ", ".join(f"{n} {name}" for name, n in settings["files"].items() if name != "train")
+    counts = ", ".join(f"{n} {name}" for name, n in settings["test"].items())
     text = (
         f"# Brain MRI: trained on slices without a tumour\n\n"
         f"{'Quick run: it shows that all works, its figures mean little. ' * settings['quick']}"
-        f"Trained on {settings['files']['train']} slices of `train/no_tumor` alone, judged on the "
+        f"Trained on {settings['train']} slices of `train/no_tumor` alone, judged on the "
         f"slices of `test`: {counts}. Seeds {', '.join(map(str, seeds))}; the pieces took "
         f"{wall:.1f} minutes ({cpu:.1f} CPU minutes) in all.\n\n{_leaks(folder)}\n\n"
         f"## {JUDGED}\n\n{WORDS}\n{markdown_table(shown[JUDGED])}\n![AUROC](auroc.png)\n\n"

@@ -5,6 +5,7 @@ training, are corrupted, and the score that tells them from what they were is ta
 """
 
 import copy
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def brain(data=None, seeds=range(5), out=None, quick=False, progress=True):
     """
     path = get_data_home() / "brain_mri" if data is None else Path(data)
     images = _Images(path, QUICK_SIDE if quick else SIDE)
-    settings = {"quick": bool(quick), "files": images.described}
+    settings = {"study": "brain", "quick": bool(quick), **images.described}
     n_folds = QUICK_FOLDS if quick else N_FOLDS
     pyod = {
         name: list(seeds) if draws else [0]
@@ -149,8 +150,10 @@ class _Images:
     @property
     def described(self):
         """What of them results depend on, for the settings."""
-        counts = pd.Series(self.labels).value_counts().sort_index()
-        return {"train": len(self.train)} | counts.to_dict()
+        digest = hashlib.blake2b(self.train, digest_size=8)
+        digest.update(self.test)
+        test = pd.Series(self.labels).value_counts().sort_index().to_dict()
+        return {"train": len(self.train), "test": test, "pixels": digest.hexdigest()}
 
     def aurocs(self, method, scores):
         """Rows of one method: AUROC of each tumour, and of all."""
