@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from skvae.base._lazy import is_lazy
+
 __all__ = ["ScreenThenClassify"]
 
 
@@ -115,7 +117,9 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y = self._validate_y(X, y)
         is_normal = y == self.normal_label_
         if self.train_on == "normal":
-            self.detector_ = clone(self.detector).fit(_taken(X, np.flatnonzero(is_normal)), None)
+            rows = np.flatnonzero(is_normal)
+            normal = X.subset(rows) if is_lazy(X) else _taken(X, rows)
+            self.detector_ = clone(self.detector).fit(normal, None)
         else:
             self.detector_ = clone(self.detector).fit(X, np.where(is_normal, 1, -1))
         for name in ("n_features_in_", "feature_names_in_"):
@@ -216,7 +220,7 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
 
 def _taken(X, rows):
-    """Rows of anything that has some, such as an array of images that stays on disk."""
+    """Rows of anything that has some; of images on disk an array, for any classifier to take."""
     (X,) = indexable(X)
     if hasattr(X, "shape") and not hasattr(X, "iloc"):
         return X[rows]

@@ -1,6 +1,8 @@
 """2,000 model files that are not what they were, each loaded; prints what came of them as JSON.
 
-    python tests/hostile_models.py FOLDER
+    python -m tests.hostile_models FOLDER
+
+FOLDER holds the ``model.safetensors`` that they are made of, a detector of three columns.
 
 Nothing but a ValueError or OSError that names the file may come of a load, or the same model; where
 the digest was made anew over other content, another model as well, which is then scored with. The

@@ -315,7 +315,7 @@ def test_latents_stand_among_those_of_the_training(n_dimensions):
 def test_feature_bars_escape_names(row_detector, rows):
     odd = rows.head(1).assign(flow=30)
     (features,) = features_of(row_detector, odd)
-    (bars,) = _figures.feature_bars(features).data
+    (bars,) = _figures.feature_bars(features, is_anomaly=True).data
     assert bars.y[0] == "flow" and set(bars.y[1:]) == {"pressure", "&lt;b&gt;rpm&lt;/b&gt;"}
     np.testing.assert_allclose(np.sort(bars.x), np.sort(row_detector.error_map(odd)[0]))
     assert bars.customdata[0][0] == 30

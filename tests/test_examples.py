@@ -9,7 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "examples").rglob("plot_*.py"))
-SLOW = {"plot_blobs.py", "plot_robustness.py", "plot_shift.py"}  # above ten seconds
+# Above ten seconds.
+SLOW = {
+    "plot_blobs.py",
+    "plot_robustness.py",
+    "plot_screening.py",
+    "plot_shift.py",
+    "plot_time_series.py",
+}
 
 
 def _parameter(script):

@@ -369,3 +369,11 @@ def test_one_digit_against_the_others():
     detector = ConvVAEDetector(score="perceptual", max_steps=150, random_state=0).fit(zeros[:120])
     y = np.repeat([1, -1], [len(zeros) - 120, len(others)])
     assert detector.score(np.concatenate([zeros[120:], others]), y) > 0.95
+
+
+def test_batch_norm_takes_statistics_of_training_batches_alone():
+    images = colours(60)
+    for stopping in ({}, {"early_stopping": True}):
+        detector = tiny(norm="batch", max_steps=7, batch_size=16, **stopping).fit(images)
+        norms = [m for m in detector.net_.module_.modules() if hasattr(m, "num_batches_tracked")]
+        assert norms and all(m.num_batches_tracked == detector.n_steps_ for m in norms)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -27,12 +28,11 @@ from skvae.persistence._tree import Decoder, Encoder
 from skvae.scores import IMAGE_SCORES, SCORES, Local, Perceptual, Relative, Ssim
 from skvae.thresholds import F1, Conformal
 
-MODELS = [
+DETECTORS = [
     each
     for each in (getattr(skvae, name) for name in skvae.__all__)
-    if isinstance(each, type) and issubclass(each, BaseEstimator)
+    if isinstance(each, type) and issubclass(each, BaseDetector)
 ]
-DETECTORS = [each for each in MODELS if issubclass(each, BaseDetector)]
 IMAGES = [each for each in DETECTORS if "image_shape" in each().get_params()]
 TABLES = [each for each in DETECTORS if each not in IMAGES]
 
@@ -110,8 +110,28 @@ def test_classifier_comes_back(path):
         np.testing.assert_array_equal(again.fit(PICTURES, y).predict_proba(PICTURES), expected)
 
 
-def test_every_public_estimator_is_on_the_list():
-    assert set(MODELS) == set(_classes.MODELS.values())
+def test_every_public_detector_is_on_the_list():
+    public = {getattr(skvae, name) for name in skvae.__all__ if name.endswith("Detector")}
+    assert set(_classes.MODELS.values()) == public | {skvae.CNNClassifier}
+
+
+def test_a_detector_of_windows_comes_back(path):
+    inner = made(skvae.ConvVAEDetector, score=["iwae", "local"])
+    params = {"window_shape": (4, None), "stride": 2, "aggregate": ("top", "range")}
+    detector = skvae.WindowDetector(inner, **params, random_state=0).fit(PICTURES)
+    loaded = back(detector, path)
+    assert_same(loaded, detector, PICTURES, ("anomaly_score", "window_scores", "error_map"))
+    assert repr(loaded) == repr(detector) and loaded._grid == detector._grid
+    assert not hasattr(loaded.detector, "net_")
+    assert_same(loaded.detector_, detector.detector_, PICTURES[:, :4])
+    assert_same(loaded.fit(PICTURES), detector.fit(PICTURES), PICTURES, ("anomaly_score",))
+    rows = skvae.WindowDetector(made(skvae.AEDetector), window_shape=(4, 4)).fit(PICTURES)
+    assert_same(back(rows, path), rows, PICTURES, ("anomaly_score", "window_scores", "error_map"))
+    table = skvae.WindowDetector(made(skvae.AEDetector), window_shape=(2, 2), stride=1).fit(TABLE)
+    assert_same(back(table, path), table, TABLE, ("anomaly_score", "window_scores", "error_map"))
+    foreign = skvae.WindowDetector(IsolationForest(n_estimators=2), window_shape=(4, 4))
+    with pytest.raises(ValueError, match="WindowDetector .* detector holds IsolationForest"):
+        skvae.save(foreign.fit(PICTURES), path)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -140,7 +160,7 @@ def test_every_score_of_images_comes_back(score, path):
         (skvae.ConvAEDetector, {"norm": "batch", "n_estimators": 2, "likelihood": "gaussian"}),
         (skvae.ConvAEDetector, {"norm": "group", "channels": [4, 2], "contamination": 0.1}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or "-".join(value),
 )
 def test_parameters_come_back(model, params, path):
     X = rows_of(model)
@@ -213,8 +233,9 @@ def test_names_of_features_come_back(path):
         loaded.predict(frame.rename(columns={"b": "B"}))
 
 
-def test_attributes_that_other_rooms_add_come_back(path):
+def test_attributes_that_other_rooms_add_come_back(path, monkeypatch):
     """A preparation of images, say, is kept without being asked for."""
+    monkeypatch.setattr(skvae.AEDetector, "preparation_", None, raising=False)
     detector = made(skvae.AEDetector).fit(TABLE)
     detector.preparation_ = {"size": (224, 224), "color": "grey", "mean": [np.float32(0.1), None]}
     loaded = back(detector, path)
@@ -437,7 +458,7 @@ def assert_equal_values(a, b):
 
 
 def stored_and_read(value, path):
-    encoder = Encoder([])
+    encoder = Encoder()
     tree = encoder.encode(value, "value")
     write(path, tree, encoder.arrays)
     with opened(path) as stored:
@@ -460,6 +481,8 @@ def test_arrays_keep_their_order_in_memory_and_what_is_shared(path):
     value = {
         "plain": array,
         "again": array,
+        "a.b": {"c": array + 1},
+        "a": {"b.c": array + 2, "b": {"c": array + 3}},
         "turned": array.transpose(2, 0, 1),
         "every other": array[:, ::2],
         "tensor": tensor.permute(1, 2, 0),
@@ -470,6 +493,8 @@ def test_arrays_keep_their_order_in_memory_and_what_is_shared(path):
     assert result["turned"].strides == value["turned"].strides
     assert result["tensor"].stride() == value["tensor"].stride()
     assert result["images"].is_contiguous(memory_format=torch.channels_last)
+    assert_equal_values(result.pop("a.b"), value.pop("a.b"))
+    assert_equal_values(result.pop("a"), value.pop("a"))
     for name, each in value.items():
         assert np.array_equal(result[name], each)
         assert not np.shares_memory(np.asarray(result[name]), np.asarray(each))

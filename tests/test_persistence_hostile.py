@@ -40,10 +40,9 @@ def forged(kept, tmp_path):
 
 def test_two_thousand_hostile_files(kept):
     """A process of its own makes and loads them, so that its memory can be measured."""
-    program = Path(__file__).with_name("hostile_models.py")
-    done = subprocess.run(
-        [sys.executable, program, kept.parent], capture_output=True, text=True, timeout=600
-    )
+    program = [sys.executable, "-m", "tests.hostile_models", kept.parent]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     print(done.stdout)
@@ -99,19 +98,26 @@ LARGE = 2**40
         (sets("built", "hidden_layer_sizes", to=[2.5]), "its hidden_layer_sizes is none of"),
         (sets("built", "n_features", to=0), "its n_features is none of"),
         (sets("state", "n_features_in_", to=4), "no n_features_in_ that a VAEDetector can have"),
+        (sets("state", "n_features_in_", to=LARGE), "no n_features_in_ that a VAEDetector"),
         (sets("state", "offset_", to=1.0), "it has no offset_ that"),
         (sets("state", "scaler_", to={"part": ["F1", {}]}), "it has no scaler_ that"),
         (sets("state", "score_", to={"part": ["Elbo", {}]}), "it has no score_ that"),
         (sets("state", "calibration_scores_", to=[1.0]), "it has no calibration_scores_ that"),
-        (sets("state", "fit", to=1), "it has no attribute 'fit'"),
-        (sets("state", "lr", to=1), "it has no attribute 'lr'"),
-        (sets("state", "__class__", to=1), "it has no attribute '__class__'"),
+        (sets("state", "fit", to=1), "its VAEDetector has an attribute 'fit', which it cannot"),
+        (sets("state", "threshold_", to=1), "its VAEDetector has an attribute 'threshold_'"),
+        (sets("state", "__class__", to=1), "its VAEDetector has an attribute '__class__'"),
+        (sets("state", "not a name", to=1), "its VAEDetector has an attribute 'not a name'"),
+        (sets("state", "lr", to=1), "its attribute 'lr' is not for a file to say"),
+        (sets("state", "_block_size", to=LARGE), "its attribute '_block_size' is not for a file"),
         (
             sets("state", "thresholder_", "part", 1, "fit", to=1),
-            "Percentile has the attribute 'fit'",
+            "Percentile has an attribute 'fit'",
         ),
         (sets("state", "history_", to={"member": 1}), "IndexError"),
-        (lambda model, arrays: model["state"].pop("history_"), "arrays that nothing refers to"),
+        (sets("state", to={}), "it has no n_features_in_"),
+        (lambda model, arrays: model.pop("built"), "it has no net_ that a VAEDetector can have"),
+        (lambda model, arrays: model.pop("versions"), "KeyError: 'versions'"),
+        (lambda model, arrays: model["state"].pop("history_"), "it has no history_ that"),
         (lambda model, arrays: model["weights"].popitem(), "its weights are not those"),
         (lambda model, arrays: arrays.update(more=np.ones(3)), "arrays that nothing refers to"),
         (lambda model, arrays: arrays.pop("scaler_.mean_"), "array 'scaler_.mean_' is missing"),
@@ -122,6 +128,53 @@ def test_what_is_forged_is_refused(forged, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         skvae.load(path)
     assert str(caught.value).startswith(f"{path} cannot be loaded as a model: ")
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"size": [10**6, 10**6], "color": "grey"},
+        {"size": [8, 8], "color": "rgb"},
+        {"size": [8, 8], "color": "grey", "max_bytes_in_memory": 10**12},
+        ["size"],
+    ],
+)
+def test_a_preparation_of_images_is_that_of_the_network(preparation, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"channels": (2,), "latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    detector = skvae.ConvAEDetector(**params).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector.image_preparation_ = {"size": [8, 8], "color": "grey"}
+    skvae.save(detector, path)
+    assert skvae.load(path).image_preparation_ == detector.image_preparation_
+    detector.image_preparation_ = preparation
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no image_preparation_ that a ConvAEDetector can"):
+        skvae.load(path)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"starts": ([0] * 1000, [0])},
+        {"starts": (list(range(10)), [0])},
+        {"starts": ([-1], [0])},
+        {"sides": (LARGE, 8)},
+        {"window": (LARGE, 8)},
+        {"window": (0, 8)},
+    ],
+    ids=str,
+)
+def test_windows_lie_in_the_image(grid, tmp_path):
+    images = np.random.RandomState(0).rand(20, 8, 8)
+    params = {"latent_dim": 2, "hidden_layer_sizes": (4,), "max_steps": 2}
+    inner = skvae.AEDetector(score="reconstruction", **params)
+    detector = skvae.WindowDetector(inner, window_shape=(4, None)).fit(images)
+    path = tmp_path / "model.safetensors"
+    detector._grid = detector._grid._replace(**grid)
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no _grid that a WindowDetector can have"):
+        skvae.load(path)
 
 
 def test_sizes_are_refused_before_memory_is_taken(forged):

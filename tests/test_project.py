@@ -179,3 +179,14 @@ def test_readme_tables_are_the_recorded_results(name):
     for detector, *cells in rows:
         expected = results.loc[results["detector"] == detector, "shown"].tolist()
         assert cells[: len(expected)] == expected, detector
+
+
+def test_readme_table_of_images_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- robustness: ")[1].split("<!-- ")[0]
+    rows = re.findall(r"^\| (.+?) \| ([01]\.\d+) \| ([01]\.\d+) \|$", section, re.M)
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / "robustness.csv")
+    results = results[results["detector"] == "Conv-VAE"]
+    expected = results[["plain", "default"]].map("{:.3f}".format).to_numpy().tolist()
+    assert [list(row[1:]) for row in rows] == expected
+    assert [row[0] for row in rows] == results["corruption"].tolist()

@@ -22,7 +22,9 @@ from PIL import Image
 
 from skvae import ConvVAEDetector, VAEDetector
 from skvae._files import replacing_folder
+from skvae.base._road import map_scale
 from skvae.datasets import load_image_folder
+from skvae.detectors import WindowDetector
 from skvae.reports import _report as report_module
 from skvae.reports import judge_image, write_report
 from skvae.reports._explained import explained, features_of
@@ -92,7 +94,7 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
     rows = table.copy()
     rows.index = [f"row {i}" for i in range(200)]
     rows.index.name = "person"
-    rows.iloc[5, 0], rows.iloc[9, 1] = np.nan, np.inf
+    rows.iloc[5, 0], rows.iloc[9, 1], rows.iloc[11, 3] = np.nan, np.inf, -1e16
     rows.iloc[7, 2] += 30
     predictions = write_report(detector, rows, tmp_path / "out", top_k=3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
@@ -100,19 +102,22 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
     assert list(read.columns) == ["person", "anomaly_score", "is_anomaly", "error", "reason"]
     assert list(read["person"]) == list(rows.index)
     assert list(predictions["person"]) == list(rows.index)
-    bad = [5, 9]
-    assert list(read.loc[bad, "error"]) == ["incomplete"] * 2
-    assert "'age' holds no finite number" in read.loc[5, "reason"]
-    assert list(read.loc[bad, "anomaly_score"]) == ["", ""]
-    assert list(read.loc[bad, "is_anomaly"]) == ["", ""]
+    bad = [5, 9, 11]
+    assert list(read.loc[bad, "error"]) == ["unusable"] * 3
+    assert list(read.loc[bad, "reason"]) == [
+        "column 'age' holds nan",
+        "column 'a$b$c' holds inf",
+        "column '日本' holds -1e+16",
+    ]
+    assert set(read.loc[bad, "anomaly_score"]) == set(read.loc[bad, "is_anomaly"]) == {""}
     good = np.setdiff1d(np.arange(200), bad)
     scores = detector.anomaly_score(rows.iloc[good])
     np.testing.assert_array_equal(read.loc[good, "anomaly_score"].astype(float), scores)
     flagged = read.loc[good, "is_anomaly"].to_numpy() == "True"
     np.testing.assert_array_equal(flagged, detector.predict(rows.iloc[good]) == -1)
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (found["n_inputs"], found["n_judged"], found["n_not_judged"]) == (200, 198, 2)
-    assert found["n_anomalies"] + found["n_normal"] == 198
+    assert (found["n_inputs"], found["n_judged"], found["n_not_judged"]) == (200, 197, 3)
+    assert found["n_anomalies"] + found["n_normal"] == 197
     assert found["most_anomalous"][0]["person"] == "row 7"
     assert found["threshold"] == detector.threshold_
     pictures = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
@@ -122,13 +127,13 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
 def test_the_page_is_whole_and_shows_names_as_they_are(table, detector, tmp_path):
     rows = table.iloc[:20].copy()
     names = ["<script>alert(1)</script>", '"><img src=x onerror=y>', "a&amp;b", "日本", "$x$"]
-    rows.index = [*names, "\udcff", "two\nlines", *map(str, range(13))]
+    rows.index = [*names, "", "two\nlines", *map(str, range(13))]
     rows.iloc[:7, 0] += 50
     write_report(detector, rows, tmp_path / "out", top_k=7, source="<i>here</i>", model="m&m")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     reader = Reader(page)
     texts = " ".join(reader.texts)
-    for name in [*names, r"\udcff", "<i>here</i>", "m&m", "a$b$c", "<b>n</b>"]:
+    for name in [*names, "<i>here</i>", "m&m", "a$b$c", "<b>n</b>"]:
         assert name in texts, name
     assert "script" not in reader.tags and "b" in reader.tags
     assert not [key for key, _ in reader.attributes if key.startswith("on")]
@@ -197,6 +202,27 @@ def test_the_scale_of_error_maps_is_kept_from_the_training(image_detector, folde
     low, high = image_detector.error_map_scale_
     assert low == min(0, np.quantile(maps, 0.001))
     np.testing.assert_allclose(high, np.quantile(maps, 0.999), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("score", "is_hint"), [("ssim", False), ("hog_neighbors", True)])
+def test_an_error_map_that_is_not_the_score_s_says_so(tmp_path, score, is_hint):
+    images = digits(20)
+    detector = ConvVAEDetector(channels=4, max_steps=5, score=score, random_state=0).fit(images)
+    write_report(detector, images, tmp_path / "out", top_k=1)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert ("not the reason for the score" in page) is is_hint
+
+
+def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
+    images = digits(20)
+    windows = WindowDetector(
+        ConvVAEDetector(channels=4, max_steps=5), window_shape=(16, 8), random_state=0
+    ).fit(images)
+    low, high = windows.error_map_scale_
+    assert (low, high) == pytest.approx(map_scale(windows.error_map(images)))
+    write_report(windows, images, tmp_path / "out", top_k=1)
+    with Image.open(next((tmp_path / "out" / "pictures").iterdir())) as narrow:
+        assert narrow.width > narrow.height
 
 
 def test_all_unreadable(image_detector, tmp_path):
@@ -269,6 +295,9 @@ def test_one_image(image_detector, folder, tmp_path):
         assert judge_image(image_detector, stream) == (is_anomaly, error)
     with Image.open(tmp_path / "why.png") as picture:
         assert picture.width > 3 * picture.height > 300
+    odd = tmp_path / "a$b$ \\frac$\n日.png"  # no formula
+    odd.write_bytes(file.read_bytes())
+    assert judge_image(image_detector, odd, picture=tmp_path / "odd.png") == (is_anomaly, error)
     (tmp_path / "bad.png").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"bad.png cannot be used: not an image"):
         judge_image(image_detector, tmp_path / "bad.png")
@@ -306,8 +335,28 @@ def test_explained(table, detector):
     assert explained(detector, rows, "7")["name"] == "7"
     with pytest.raises(ValueError, match="no row is named 'x'; the first are 0, 1, 2"):
         explained(detector, rows, "x")
-    with pytest.raises(ValueError, match="3 cannot be judged: column 'age' holds no finite"):
+    with pytest.raises(ValueError, match="3 cannot be judged: column 'age' holds nan"):
         explained(detector, rows, "3")
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, pd.DataFrame])
+def test_rows_without_names_of_a_detector_that_knows_none(tmp_path, kind):
+    rows = np.random.RandomState(0).randn(40, 3)
+    detector = VAEDetector(max_steps=10, random_state=0).fit(rows)
+    given = pd.DataFrame(rows, columns=["a", "b", "c"]) if kind is pd.DataFrame else kind(rows)
+    predictions = write_report(detector, given, tmp_path / "out", top_k=1)
+    np.testing.assert_array_equal(predictions["anomaly_score"], detector.anomaly_score(rows))
+    assert list(predictions["row"]) == list(range(40))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_flat_images_of_a_table(tmp_path, named):
+    rows = digits(20).reshape(20, -1) / 255
+    rows = pd.DataFrame(rows).add_prefix("pixel") if named else rows
+    detector = ConvVAEDetector(image_shape=(16, 16), channels=4, max_steps=5).fit(rows)
+    write_report(detector, rows, tmp_path / "out", top_k=2)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('alt="error map of') == 2 and "images judged" in page
 
 
 def test_wrong_labels_and_names(table, detector, tmp_path):

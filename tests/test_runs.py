@@ -179,6 +179,8 @@ def test_best_weights_are_those_of_the_lowest_loss(early_stopping, tmp_path):
     detector = of_tables(lr=0.2, max_epochs=12, callbacks=[weights])
     detector.set_params(early_stopping=early_stopping, patience=4)
     fit_in_folder(detector, rows(), folder=tmp_path)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history == detector.history_.to_dict("records")
     loss = detector.history_["valid_loss" if early_stopping else "loss"]
     best = int(loss.argmin())
     assert best < len(loss) - 1
@@ -288,6 +290,8 @@ def test_a_killed_fit_goes_on_to_the_same_bits(name, dies_after, tmp_path):
     assert_same_fit(alone, detector)
     again = fit_in_folder(FITS[name](), X, folder=tmp_path)
     assert_same_fit(alone, again)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history == again.history_.to_dict("records")
     durations = [fit.history_["duration"].iloc[:-1].tolist() for fit in (detector, again)]
     assert durations[0] == durations[1], "nothing was trained again, but perhaps the last epoch"
 
@@ -324,7 +328,7 @@ def test_a_bar_begins_where_the_training_goes_on(dies_after, tmp_path, capsys):
 
 
 def test_kills_of_a_process_at_random_moments_and_in_the_middle_of_writes(tmp_path):
-    _stop_again_and_again(tmp_path, "table:torn", "images:SIGKILL", "early stopping:SIGINT")
+    _stop_again_and_again(tmp_path, "table:torn", "images:SIGKILL")
 
 
 @pytest.mark.slow
@@ -427,6 +431,13 @@ def test_a_folder_is_for_one_fit(name, tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_a_folder_is_for_one_version(tmp_path, monkeypatch):
+    fit_in_folder(of_tables(), rows(), folder=tmp_path)
+    monkeypatch.setattr("skvae.runs._identity.version", lambda name: "99.1")
+    with pytest.raises(ValueError, match=r'version is ".*" there and "99\.1" here'):
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+
+
 def test_rows_that_stop_the_training_early_are_data_as_well(tmp_path):
     X = rows()
     fit_in_folder(of_tables(early_stopping=True), X, folder=tmp_path)
@@ -443,7 +454,12 @@ def test_verbosity_and_pictures_may_differ(tmp_path, capsys):
 @pytest.mark.parametrize(
     "detector, options, error, message",
     [
-        (IsolationForest(random_state=0), {}, TypeError, "detector of skvae.*IsolationForest"),
+        (
+            IsolationForest(random_state=0),
+            {},
+            TypeError,
+            "fits AEDetector.* got IsolationForest",
+        ),
         (VAEDetector(), {}, ValueError, "random_state=None begins differently each time"),
         (of_tables(), {"every": 0}, ValueError, "every=0 must be an int of at least 1"),
         (of_tables(callbacks="all"), {}, ValueError, "'callbacks' parameter of VAEDetector"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, OutlierMixin, clone
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
@@ -17,6 +18,7 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import check_estimator, check_param_validation
 
 from skvae import CNNClassifier, ConvAEDetector, ScreenThenClassify, VAEDetector
+from skvae.datasets import load_image_folder
 
 
 def faults(n=300, seed=0):
@@ -136,6 +138,22 @@ def test_images():
     fitted = ScreenThenClassify(detector, classifier).fit(X, y)
     assert fitted.score(X, y) > 0.95
     assert fitted.n_features_in_ == 64
+
+
+def test_a_folder_of_images(tmp_path):
+    rng = np.random.RandomState(0)
+    for i in range(60):
+        image = rng.randint(0, 50, (8, 8), dtype=np.uint8)
+        kind = ["normal", "normal", "row"][i % 3]
+        image[3] += np.uint8(150 * (kind == "row"))
+        (tmp_path / kind).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / kind / f"{i}.png")
+    folder = load_image_folder(tmp_path, size=8, max_bytes_in_memory=0)
+    detector = ConvAEDetector(channels=(4,), max_steps=40, score="reconstruction", random_state=0)
+    classifier = CNNClassifier(channels=(4,), max_steps=10, random_state=0)
+    fitted = ScreenThenClassify(detector, classifier).fit(folder, folder.labels)
+    assert fitted.score(folder, folder.labels) > 0.95
+    assert fitted.detector_.image_preparation_ == folder.preparation
 
 
 def test_a_labelled_detector_reads_the_labels():

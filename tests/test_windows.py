@@ -12,7 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, check_param_validation
 
+import skvae
 from skvae import ConvAEDetector, ConvVAEDetector, WindowDetector
+from skvae.datasets import load_image_folder
 from skvae.detectors.windows import Grid
 
 TINY = {"max_steps": 5, "channels": (4,), "hidden_layer_sizes": (8,), "random_state": 0}
@@ -312,3 +314,28 @@ def test_wrong_parameters_are_one_clear_error(X, params, y, message):
     with pytest.raises(ValueError, match=message):
         detector.set_params(**params).fit(X[:, :, :10], y)
     np.testing.assert_array_equal(detector.anomaly_score(X), expected)
+
+
+def test_model_files_hold_detectors_of_windows(X, tmp_path):
+    detector = small(ConvVAEDetector(**TINY)).fit(X)
+    path = tmp_path / "model.safetensors"
+    skvae.save(detector, path)
+    expected = detector.window_scores(X)
+    np.testing.assert_array_equal(skvae.load(path).window_scores(X), expected)
+    skvae.save(detector.detector_, path)  # or the part that looks at windows alone
+    windows = X[:, None, :, 3:7]
+    np.testing.assert_array_equal(skvae.load(path).anomaly_score(windows), expected[:, 0, 1])
+
+
+def test_folders_of_images_are_cut_as_arrays_are(X, tmp_path):
+    Image = pytest.importorskip("PIL.Image", reason="image files: pip install skvae[images]")
+    for i, image in enumerate((255 * X).astype(np.uint8)):
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    folder = load_image_folder(tmp_path, size=(12, 10))
+    detector = small(ConvVAEDetector(**TINY), flip="both")
+    expected = clone(detector).fit(folder[:]).anomaly_score(folder[:])
+    np.testing.assert_array_equal(detector.fit(folder).anomaly_score(folder), expected)
+    assert detector.error_map(folder).shape == (40, 1, 12, 10)
+    other = load_image_folder(tmp_path, size=(12, 10), color="rgb")
+    with pytest.raises(ValueError, match="X was prepared with color='rgb'"):
+        detector.anomaly_score(other)

@@ -126,7 +126,7 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
     return figure
 
 
-def feature_bars(features):
+def feature_bars(features, is_anomaly):
     """What the features of a row add to its score, worst on top, as `features_of` tells it."""
     go = _plotly()
     table = pd.DataFrame(features)
@@ -135,7 +135,7 @@ def feature_bars(features):
         x=table["contribution"],
         y=[escape(name) for name in table["feature"]],
         orientation="h",
-        marker_color=ANOMALY_COLOR,
+        marker_color=ANOMALY_COLOR if is_anomaly else NORMAL_COLOR,
         customdata=table[["value", "expected"]],
         hovertemplate="value %{customdata[0]:.4g}, expected %{customdata[1]:.4g}<extra></extra>",
     )

@@ -197,7 +197,7 @@ def show_sample(detector, judged, chosen, threshold):
     else:
         st.success(f"**Normal.** {text}", icon=":material/check_circle:")
     if _uploads.image_shape(detector) is None:
-        show_row(detector, judged, chosen)
+        show_row(detector, judged, chosen, threshold)
     else:
         st.subheader("Where")
         st.pyplot(_figures.image_panels(detector, judged.samples.X[chosen]))
@@ -210,11 +210,12 @@ def show_sample(detector, judged, chosen, threshold):
         show_latents(detector, judged, chosen, threshold)
 
 
-def show_row(detector, judged, chosen):
+def show_row(detector, judged, chosen, threshold):
     st.subheader("Which columns")
     (features,) = features_of(detector, judged.samples.X.iloc[[chosen]])
     left, right = st.columns(2)
-    left.plotly_chart(_figures.feature_bars(features[:_WORST_FEATURES]))
+    is_anomaly = judged.scores[chosen] > threshold
+    left.plotly_chart(_figures.feature_bars(features[:_WORST_FEATURES], is_anomaly))
     right.dataframe(features, hide_index=True)
 
 

@@ -32,8 +32,10 @@ def main(argv=None):
         app(args=argv, prog_name="skvae")
     except (ImportError, FloatingPointError) as error:
         _stop(error, 1)
-    except MemoryError as error:
-        _stop(f"out of memory {error}".strip(), 1)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        _stop(f"out of memory. {error}".strip(), 1)  # torch has errors of its own for it
     except (OSError, ValueError) as error:
         _stop(error, 2)
     except KeyboardInterrupt:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from skvae._optional import require
-from skvae.cli._input import read_to_fit, read_to_judge, takes
-from skvae.cli._options import detector_class, typed, typed_parameters, with_parameters
+from skvae.cli._described import described, print_summary, shown_features, two_columns
+from skvae.cli._input import read_to_fit, read_to_judge
+from skvae.cli._options import detector_class, typed_parameters, with_parameters
 from skvae.cli._shown import note, print_json, print_table
 
 SUFFIX = ".safetensors"
 GOES_ON = ", but the same command goes on from the last complete epoch"
-SHOWN = 10
 
 
 def add_model_commands(app):
@@ -101,7 +101,7 @@ def add_model_commands(app):
             option(
                 "--normal",
                 help="Label, or folder, that is normal: all others are anomalies, and not trained "
-                "on unless --train-on all.",
+                "on unless --train-on all. Trusted labels go well with --contamination 0.",
             ),
         ] = None,
         folder: Annotated[
@@ -121,8 +121,8 @@ def add_model_commands(app):
 
         Example: skvae fit photos/ -o model
         """
-        out = model_path(out)
         check_writable(out)
+        out = model_path(out)
         if folder is not None:
             parameters["random_state"] = parameters["random_state"] or "0"
         given = read_to_fit(
@@ -214,10 +214,12 @@ def add_model_commands(app):
             header=header,
             verbose=verbose,
         )
+        is_anomaly = given.is_anomaly()
         what = {"groups": given.groups, "gaps": given.gaps, "names": given.names}
         if out is None:
             judged = judge(loaded, given.X, **what, verbose=verbose)
-            found = summary(loaded, judged, given.is_anomaly(), str(input), str(model))
+            known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
+            found = summary(loaded, judged, known, str(input), str(model))
             if as_json:
                 found["predictions"] = json.loads(judged.table.to_json(orient="records"))
                 print_json(found)
@@ -229,7 +231,7 @@ def add_model_commands(app):
                     loaded,
                     given.X,
                     out,
-                    y=given.is_anomaly(),
+                    y=is_anomaly,
                     **what,
                     top_k=top_k,
                     source=str(input),
@@ -299,17 +301,14 @@ def add_model_commands(app):
     def info(model: Model, as_json: Json = False):
         """Say what a model file holds."""
         path = existing_model(model)
-        loaded = load_detector(path)
+        loaded = load_detector(model)
         shown = {"model": str(path), "bytes": path.stat().st_size, **described(loaded)}
         if as_json:
             return print_json(shown)
         rows = {key: value for key, value in shown.items() if key != "parameters"}
         rows["bytes"] = f"{rows['bytes']:,}"
-        print_table("", _two_columns({key.replace("_", " "): value for key, value in rows.items()}))
-        print_table("parameters", _two_columns(shown["parameters"]))
-
-
-# -- models --------------------------------------------------------------------------------------
+        print_table("", two_columns({key.replace("_", " "): value for key, value in rows.items()}))
+        print_table("parameters", two_columns(shown["parameters"]))
 
 
 def model_path(path):
@@ -323,12 +322,11 @@ def existing_model(path):
 
 
 def check_writable(path):
-    """Refuse, before the work, a file that could not be written after it."""
+    """Refuse, before the work, a file that could not be written after it; make nothing yet."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name the model file to write.")
-    folder = path.absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} cannot be written to: name another place for the model.")
 
 
@@ -336,10 +334,9 @@ def load_detector(path, device="cpu"):
     """The detector that a model file holds."""
     from skvae import load
 
-    path = existing_model(path)
-    if not path.is_file():
+    if not existing_model(path).is_file():
         raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
-    loaded = load(path, device=device)
+    loaded = load(existing_model(path), device=device)
     if not hasattr(loaded, "anomaly_score"):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
     return loaded
@@ -409,73 +406,3 @@ def _preparation(size, color):
     except ValueError:
         raise ValueError(f"size must be 64, or 64,96 (height,width); found {size!r}.") from None
     return {"size": sides[0] if len(sides) == 1 else sides, "color": color}
-
-
-# -- what is printed -----------------------------------------------------------------------------
-
-
-def described(detector):
-    """What there is to say of a fitted detector, as JSON takes it."""
-    history = detector.history_
-    names = getattr(detector, "feature_names_in_", None)
-    return {
-        "detector": type(detector).__name__,
-        "takes": takes(detector),
-        "columns": None if names is None else list(names),
-        "threshold": detector.threshold_,
-        "threshold_set_by": f"{detector.thresholder_} on {len(detector.calibration_scores_):,} "
-        f"{'held-out' if detector.calibration_is_held_out_ else 'training'} scores",
-        "expected_share_of_anomalies": float(
-            np.mean(detector.calibration_scores_ > detector.threshold_)
-        ),
-        "latent_dim": int(detector.latent_dim_),
-        "epochs": len(history),
-        "steps": int(detector.n_steps_),
-        "last_loss": float(history["loss"].iloc[-1]),
-        "parameters": {
-            name: _as_json(value) for name, value in sorted(detector.get_params(deep=False).items())
-        },
-    }
-
-
-def print_summary(found, out):
-    """Print what a report has found, in a few lines."""
-    n_judged, n_anomalies = found["n_judged"], found["n_anomalies"]
-    share = f" ({n_anomalies / n_judged:.1%})" if n_judged else ""
-    print(
-        f"{n_judged:,} judged: {n_anomalies:,} anomalies{share}, {found['n_normal']:,} normal; "
-        f"threshold {found['threshold']:.4g}"
-    )
-    if found["n_not_judged"]:
-        print(f"{found['n_not_judged']:,} not judged: predictions.csv says why")
-    if found["labels"] and found["labels"]["roc_auc"] is not None:
-        print(f"area under the ROC curve against the labels: {found['labels']['roc_auc']:.3f}")
-    if found["most_anomalous"]:
-        lines = pd.DataFrame(found["most_anomalous"]).drop(columns="picture")
-        lines["anomaly_score"] = lines["anomaly_score"].map("{:.4g}".format)
-        print_table("the highest scores", lines.head(SHOWN))
-    print(f"report: {out / 'report.html'}")
-
-
-def shown_features(features):
-    """The features of a row as a table of strings."""
-    table = pd.DataFrame(features)
-    for column in ("value", "expected", "contribution"):
-        table[column] = table[column].map("{:.4g}".format)
-    table["share"] = table["share"].map("{:.1%}".format)
-    return table
-
-
-def _as_json(value):
-    """A parameter as JSON holds it; an object by the words that make it."""
-    if isinstance(value, (list, tuple)):
-        return [_as_json(each) for each in value]
-    is_plain = value is None or isinstance(value, (bool, int, float, str))
-    return value if is_plain else repr(value)
-
-
-def _two_columns(values):
-    shown = [
-        f"{value:.6g}" if isinstance(value, float) else typed(value) for value in values.values()
-    ]
-    return pd.DataFrame({"": list(values), " ": shown})

@@ -48,11 +48,14 @@ def typed_parameters(detector, texts):
     ValueError
         If that detector has no such parameter.
     """
-    known = inspect.signature(detector).parameters
+    known = _parameters(detector.__name__)
     typed = {name: text for name, text in texts.items() if text is not None}
     for name in typed:
         if name not in known:
-            raise ValueError(f"{detector.__name__} has no parameter {name}.")
+            others = [each for each in DETECTORS if name in _parameters(each)]
+            raise ValueError(
+                f"{detector.__name__} has no parameter {name}, but {' and '.join(others)} have."
+            )
     return {name: typed_value(text) for name, text in typed.items()}
 
 
@@ -89,12 +92,16 @@ def detector_class(name):
     raise ValueError(f"detector must be one of {', '.join(DETECTORS)}; found {name!r}.")
 
 
+def _parameters(class_name):
+    return inspect.signature(getattr(skvae, class_name)).parameters
+
+
 def _annotations():
     """Type and option of each parameter of any detector."""
     typer = require("typer", extra="cli", what="The command line")
     found = {}
     for class_name in DETECTORS:
-        for name in inspect.signature(getattr(skvae, class_name)).parameters:
+        for name in _parameters(class_name):
             found.setdefault(name, []).append(getattr(skvae, class_name))
     annotations = {}
     for name, classes in found.items():

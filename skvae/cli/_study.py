@@ -164,6 +164,21 @@ def make_study():
         print_tables({"AUROC of the other digits": oneclass_shown(results)}, out)
 
     @study.command()
+    def plots(
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/plots"),
+        quick: Annotated[
+            bool, typer.Option(help="Few series, small plots, short trainings: seconds.")
+        ] = False,
+        seeds: Annotated[int, seeds_option] = 1,
+    ):
+        """Anomalous time series in their line plots: the old recipe and its repair; resumable."""
+        from skvae import studies
+        from skvae.studies._plots_report import plots_shown
+
+        tables = studies.plots(range(seeds), out, quick=quick)
+        print_tables(plots_shown(tables), out)
+
+    @study.command()
     def brain(
         data: Annotated[
             Path | None,
@@ -181,21 +196,6 @@ def make_study():
 
         results = studies.brain(data, range(seeds), out, quick=quick)
         print_tables(brain_shown(results), out)
-
-    @study.command()
-    def plots(
-        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/plots"),
-        quick: Annotated[
-            bool, typer.Option(help="Few series, small plots, short trainings: seconds.")
-        ] = False,
-        seeds: Annotated[int, seeds_option] = 1,
-    ):
-        """Anomalous time series in their line plots: the old recipe and its repair; resumable."""
-        from skvae import studies
-        from skvae.studies._plots_report import plots_shown
-
-        tables = studies.plots(range(seeds), out, quick=quick)
-        print_tables(plots_shown(tables), out)
 
     return study
 

@@ -12,12 +12,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skvae.base._decisions import DecisionMixin
-from skvae.base._images import validate_images
+from skvae.base._images import check_preparation, validate_images
+from skvae.base._lazy import LazyImages, is_lazy
+from skvae.base._road import map_scale
 
 # Windows that are cut at once: of 64 x 16 pixels they take 4 MB as uint8.
 WINDOWS_AT_ONCE = 4096
 # Aggregates are brought to one scale by so many training images, and percentiles need no more.
 MAX_REFERENCE_IMAGES = 2000
+# Error maps of so many training images fix the scale that maps are drawn in.
+MAX_MAP_IMAGES = 20
 FLIPS = {None: (), "horizontal": (3,), "vertical": (2,), "both": (2, 3)}
 
 
@@ -83,7 +87,12 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         training images at most.
     calibration_is_held_out_ : bool
         Whether those images were held out of the training, or given to ``set_threshold``.
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
+        or zero if that is lower, and the 99.9 % quantile of the maps of 20 training images.
     thresholder_ : fitted threshold estimator
+    image_preparation_ : dict or None
+        How the images of an `ImageFolder` were prepared, which others must be as well.
     n_features_in_ : int
         Numbers an image holds.
     feature_names_in_ : ndarray of str
@@ -93,6 +102,11 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     --------
     ConvVAEDetector : Scores whole images, or the windows here.
 
+    Notes
+    -----
+    All training windows are in memory at once, n * ``windows_per_image`` of them. pickle and joblib
+    store the whole; `skvae.save` stores ``detector_`` alone, where it is one of this package.
+
     Examples
     --------
     >>> from sklearn.ensemble import IsolationForest
@@ -100,10 +114,13 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     >>> from skvae.datasets import make_time_series, render_plots
     >>> X = render_plots(make_time_series(300, "normal", random_state=0)[0], 32)
     >>> series, kinds, masks = make_time_series(20, "frequency", random_state=1)
-    >>> detector = WindowDetector(IsolationForest(random_state=0), window_shape=(None, 8))
+    >>> detector = WindowDetector(
+    ...     IsolationForest(random_state=0), window_shape=(None, 8), random_state=0
+    ... )
     >>> detector.fit(X[:200]).window_scores(X[200:]).shape
     (100, 1, 7)
-    >>> bool(detector.anomaly_score(render_plots(series, 32)).mean() > detector.threshold_)
+    >>> scores, usual = map(detector.anomaly_score, (render_plots(series, 32), X[200:]))
+    >>> bool(scores.mean() > usual.mean())
     True
     """
 
@@ -192,7 +209,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _fit(self, X, y):
         self._validate_params()
         self._aggregates = self._checked_aggregates()
-        images, self._layout = validate_images(self, X, image_shape=self.image_shape, min_samples=2)
+        images, self._layout = self._validated(X, image_shape=self.image_shape, min_samples=2)
+        self.image_preparation_ = dict(X.preparation) if is_lazy(X) else None
         if y is not None:
             check_consistent_length(X, y)
             y = column_or_1d(y)
@@ -213,6 +231,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, self._fused(raw), y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0
+        some = np.unique(np.linspace(0, len(train) - 1, MAX_MAP_IMAGES).astype(int))
+        self.error_map_scale_ = map_scale(self._maps(images[train[some]]).sum(1))
 
     def _checked_aggregates(self):
         names = (self.aggregate,) if isinstance(self.aggregate, str) else tuple(self.aggregate)
@@ -262,22 +282,20 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
             return windows
         return windows.reshape(len(windows), -1)
 
-    def _blocks(self, images):
-        """The windows of some images at a time, (n_images, n_windows, C, h, w)."""
+    def _by_window(self, method, images):
+        """What ``method`` of the detector says of all windows, (n_images, n_windows, ...).
+
+        Block by block of images, so that only a block's windows are in memory.
+        """
         step = max(1, WINDOWS_AT_ONCE // len(self._grid.places))
         for start in range(0, len(images), step):
-            yield self._grid.cut(np.asarray(images[start : start + step]))
-
-    def _by_window(self, method, images):
-        """What ``method`` of the detector says of all windows, (n, n_windows, ...)."""
-        parts = []
-        for windows in self._blocks(images):
+            windows = self._grid.cut(np.asarray(images[start : start + step]))
             values = np.asarray(method(self._as_taken(windows.reshape(-1, *windows.shape[2:]))))
-            parts.append(values.reshape(*windows.shape[:2], *values.shape[1:]))
-        return np.concatenate(parts)
+            yield values.reshape(*windows.shape[:2], *values.shape[1:])
 
     def _scores_of_windows(self, images):
-        return -self._by_window(self.detector_.score_samples, images).astype(np.float64)
+        blocks = self._by_window(self.detector_.score_samples, images)
+        return -np.concatenate(list(blocks)).astype(np.float64)
 
     # -- scores -----------------------------------------------------------------------------------
 
@@ -292,7 +310,15 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def _images(self, X):
         check_is_fitted(self)
-        return validate_images(self, X, layout=self._layout)
+        if is_lazy(X):
+            check_preparation(X.preparation, self.image_preparation_)
+        return self._validated(X, layout=self._layout)
+
+    def _validated(self, X, **options):
+        if is_lazy(X):
+            _, layout = self._validated(X[:2], **options)
+            return LazyImages(X), layout
+        return validate_images(self, X, **options)
 
     def anomaly_score(self, X):
         """Anomaly score of each image.
@@ -342,21 +368,20 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
             ``error_map``, else of their scores.
         """
         images, layout = self._images(X)
-        if hasattr(self.detector_, "error_map"):
-            maps = self._by_window(self.detector_.error_map, images)
-            maps = maps.reshape(*maps.shape[:2], images.shape[1], *self._grid.window)
-        else:
-            scores = self._scores_of_windows(images)
-            maps = np.broadcast_to(
-                scores[..., None, None, None],
-                (*scores.shape, images.shape[1], *self._grid.window),
-            )
-        return layout.arrange(self._grid.mean(maps))
+        return layout.arrange(self._maps(images))
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        return tags
+    def _maps(self, images):
+        shape = images.shape[1], *self._grid.window
+        has_maps = hasattr(self.detector_, "error_map")
+        method = self.detector_.error_map if has_maps else self.detector_.score_samples
+        maps = []
+        for values in self._by_window(method, images):
+            if has_maps:
+                values = values.reshape(*values.shape[:2], *shape)
+            else:
+                values = np.broadcast_to(-values[..., None, None, None], (*values.shape, *shape))
+            maps.append(self._grid.mean(values))
+        return np.concatenate(maps)
 
 
 def _top(scores, n_top):

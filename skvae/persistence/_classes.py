@@ -15,7 +15,9 @@ from sklearn.preprocessing import (
 )
 
 from skvae import detectors, scores, thresholds
+from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
+from skvae.detectors.windows import Grid
 from skvae.persistence._file import Refused
 
 
@@ -50,6 +52,7 @@ PARTS = {
     **SCALERS,
     "GaussianMixture": GaussianMixture,
 }
+RECORDS = {"Grid": Grid, "ImageLayout": ImageLayout}
 OPTIMIZERS = {
     each.__name__: each
     for each in vars(torch.optim).values()
@@ -62,10 +65,7 @@ def with_state(name, state):
     if name not in PARTS:
         raise Refused(f"it names the class {str(name)[:80]!r}, which skvae does not load.")
     made = PARTS[name]
-    for key in state:
-        own = getattr(made, key, None)
-        if not key.isidentifier() or callable(own) or isinstance(own, property):
-            raise Refused(f"its {name} has the attribute {key[:80]!r}, which no {name} has.")
+    check_names(made, state)
     if not issubclass(made, BaseEstimator):
         part = made.__new__(made)
         vars(part).update(state)
@@ -76,3 +76,13 @@ def with_state(name, state):
     part._validate_params()
     vars(part).update(state)
     return part
+
+
+def check_names(made, state):
+    """Refuse attributes that would take the place of what the class defines."""
+    for key in state:
+        own = getattr(made, key, None)
+        if not key.isidentifier() or key[:2] == "__" or callable(own) or isinstance(own, property):
+            raise Refused(
+                f"its {made.__name__} has an attribute {key[:80]!r}, which it cannot have."
+            )

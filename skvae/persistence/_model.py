@@ -1,23 +1,16 @@
-"""`save` and `load`: what of an estimator goes into the file, and how it is put together again."""
+"""`save` and `load`."""
 
-import inspect
-from importlib.metadata import version
+from importlib import import_module
 
 from sklearn.utils.validation import check_is_fitted
 
 from skvae.base._input import resolve_device
-from skvae.classifiers import CNNClassifier
 from skvae.persistence._classes import MODELS
+from skvae.persistence._estimator import EstimatorDecoder, EstimatorEncoder
 from skvae.persistence._file import Refused, opened, write
-from skvae.persistence._network import network
-from skvae.persistence._state import check_state
-from skvae.persistence._tree import Decoder, Encoder, NotStorable
-from skvae.training import Autoencoder, restored_net
+from skvae.persistence._tree import NotStorable
 
-PACKAGES = ("skvae", "numpy", "scikit-learn", "skorch", "torch")
-SECTIONS = {"class", "versions", "params", "built", "weights", "state"}
-# What a detector derives from its net, or is told by `load`.
-NOT_STATE = {"net_", "_built", "latent_dim_", "_n_features_out", "device", "device_"}
+PACKAGES = ("skvae", "numpy", "sklearn", "skorch", "torch")
 # A file may make an error as long as it likes.
 MAX_WORDS = 300
 
@@ -31,17 +24,20 @@ ELSE = "pickle and joblib can store it, in a file that runs code when it is load
 
 
 def save(detector, path):
-    """Write a fitted detector to a model file, without pickle.
+    """Write a fitted detector, or classifier, to a model file, without pickle.
 
     Parameters
     ----------
-    detector : AEDetector, VAEDetector, ConvAEDetector, ConvVAEDetector or CNNClassifier
+    detector : detector of skvae, or CNNClassifier
+        That of a `WindowDetector` must be one of skvae as well.
     path : str or path-like
         By convention it ends in ``.safetensors``. An existing file is replaced once the new one is
         complete, and its folder is made if there is none.
 
     Raises
     ------
+    TypeError
+        If the detector is of another class, such as a Pipeline or a class of one's own.
     ValueError
         If a parameter or a fitted attribute is none of numbers, arrays and objects of the package:
         a score function or a callback of one's own, say. The message names it.
@@ -77,33 +73,17 @@ def save(detector, path):
         )
     check_is_fitted(detector)
     detector._validate_params()
-    module = detector.net_.module_
-    params = {key: each for key, each in detector.get_params(deep=False).items() if key != "device"}
-    state = {
-        key: each
-        for key, each in vars(detector).items()
-        if key not in params and key not in NOT_STATE
-    }
-    encoder = Encoder(_members(module))
+    encoder = EstimatorEncoder()
     try:
-        model = {
-            "class": name,
-            "versions": {package: version(package) for package in PACKAGES},
-            "params": {key: encoder.encode(each, key) for key, each in params.items()},
-            "built": {key: encoder.encode(each, key) for key, each in detector._built.items()},
-            "weights": {
-                key: encoder.encode(each, f"net_.{key}")
-                for key, each in module.state_dict().items()
-            },
-            "state": {key: encoder.encode(each, key) for key, each in state.items()},
-        }
+        model = encoder.model(detector)
     except NotStorable as error:
         remedy = REMEDIES.get(error.path.partition(".")[0], ELSE)
         raise ValueError(
             f"{name} cannot be stored in a model file: {error}, and a file holds numbers, arrays "
             f"and objects of skvae alone. {remedy}"
         ) from None
-    write(path, model, encoder.arrays)
+    versions = {each: str(import_module(each).__version__) for each in PACKAGES}
+    write(path, {"versions": versions, **model}, encoder.arrays)
 
 
 def load(path, device="cpu"):
@@ -122,7 +102,7 @@ def load(path, device="cpu"):
 
     Returns
     -------
-    detector : AEDetector, VAEDetector, ConvAEDetector, ConvVAEDetector or CNNClassifier
+    detector : detector of skvae, or CNNClassifier
         Its scores have the bits that they had when it was saved, on the same machine and versions
         of the libraries. It can be given another threshold, trained again, pickled and saved.
 
@@ -151,44 +131,18 @@ def load(path, device="cpu"):
     device_ = resolve_device(device)
     try:
         with opened(path) as stored:
-            detector = _restored(stored, device, device_)
+            decoder = EstimatorDecoder(stored, device, device_)
+            stored.model.pop("versions")
+            detector = decoder.model(stored.model)
+            if not stored.model["state"]:
+                raise Refused("its detector is not fitted.")
+            if decoder.used != stored.names:
+                raise Refused("it holds arrays that nothing refers to.")
     except OSError:
         raise
     except Exception as error:
         raise ValueError(f"{path} cannot be loaded as a model: {_words(error)}") from error
     return detector
-
-
-def _restored(stored, device, device_):
-    model = stored.model
-    _require(isinstance(model, dict) and set(model) == SECTIONS, "its sections are no model's")
-    name = model["class"]
-    _require(name in MODELS, f"its class {str(name)[:80]!r} is none that skvae loads")
-    decoder = Decoder(stored, device_)
-    params = decoder.attributes(model["params"])
-    unknown = sorted(set(params) - set(inspect.signature(MODELS[name]).parameters))
-    _require(not unknown, f"its parameters {unknown} are unknown to this version's {name}")
-    estimator = MODELS[name](**{**params, "device": device})
-    estimator._validate_params()
-
-    built = decoder.attributes(model["built"])
-    if "scaler" in built and model["built"]["scaler"] == model["params"].get("scaler"):
-        built["scaler"] = estimator.scaler  # which a warm start wants to be the same object
-    module = network(estimator, built, decoder.attributes(model["weights"]), stored.n_bytes)
-    decoder.members = _members(module)
-    state = decoder.attributes(model["state"])
-    _require(decoder.used == stored.names, "it holds arrays that nothing refers to")
-    for key in state:
-        taken = hasattr(type(estimator), key) or key in vars(estimator) or key in NOT_STATE
-        _require(key.isidentifier() and not taken, f"it has no attribute {key[:80]!r}")
-    vars(estimator).update(state, device_=device_, _built=built)
-    if isinstance(estimator, CNNClassifier):
-        estimator.net_ = estimator._make_net(module, n_steps=0).initialize()
-    else:
-        settings = {key: getattr(estimator, key) for key in ("optimizer", "lr", "batch_size")}
-        estimator._take_net(restored_net(module, device=device_, **settings), built)
-    check_state(estimator)
-    return estimator
 
 
 def _words(error):
@@ -197,13 +151,3 @@ def _words(error):
     if not isinstance(error, Refused):
         words = f"it was damaged, or skvae.save did not write it ({type(error).__name__}: {words})."
     return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]} ..."
-
-
-def _members(module):
-    """The autoencoders that scores may refer to."""
-    return module.unstack() if isinstance(module, Autoencoder) else []
-
-
-def _require(condition, words):
-    if not condition:
-        raise Refused(words + ".")

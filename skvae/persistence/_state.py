@@ -5,30 +5,45 @@ import math
 import numpy as np
 import pandas as pd
 
-from skvae.base._images import ImageLayout
+from skvae.base import BaseDetector
+from skvae.base._decisions import DecisionMixin
+from skvae.base._images import ImageLayout, table_shape
 from skvae.classifiers import CNNClassifier
-from skvae.persistence._classes import SCALERS
+from skvae.detectors import WindowDetector
+from skvae.detectors.windows import Grid
+from skvae.persistence._classes import MODELS, SCALERS
 from skvae.persistence._file import Refused
 from skvae.scores import Ensemble, Score
+
+# Numbers in a row or an image: with no more, files that claim large images cannot fill the memory.
+MAX_FEATURES = 1 << 28
 
 
 def check_state(estimator):
     """Refuse the file where a fitted attribute is missing or not of the kind it must be."""
-    state, built = vars(estimator), estimator._built
-    _check(estimator, "n_features_in_", type(state.get("n_features_in_")) is int)
-    _check(estimator, "n_steps_", type(state.get("n_steps_")) is int)
-    _check(estimator, "history_", isinstance(state.get("history_"), pd.DataFrame))
+    state = vars(estimator)
+    n_features = state.get("n_features_in_")
+    alike = type(n_features) is int and 0 < n_features <= MAX_FEATURES
+    _check(estimator, "n_features_in_", alike)
     if "feature_names_in_" in state:
         names = state["feature_names_in_"]
-        alike = _is_array(names, object, (estimator.n_features_in_,))
+        alike = _is_array(names, object, (n_features,))
         _check(estimator, "feature_names_in_", alike and all(type(name) is str for name in names))
-    if "image_shape" in built:
-        _check(estimator, "_layout", _is_layout(state.get("_layout"), estimator))
+    if isinstance(estimator, (BaseDetector, CNNClassifier)):
+        _check(estimator, "net_", "net_" in state)
+        _check(estimator, "n_steps_", type(state.get("n_steps_")) is int)
+        _check(estimator, "history_", isinstance(state.get("history_"), pd.DataFrame))
+        if "image_shape" in estimator._built:
+            _check_images(estimator, state, estimator._built["image_shape"])
+    if isinstance(estimator, BaseDetector):
+        _check_detector(estimator, state, estimator._built)
     if isinstance(estimator, CNNClassifier):
         n_classes = np.shape(state.get("classes_", ()))
-        _check(estimator, "classes_", n_classes == (built["out_features"],))
-    else:
-        _check_detector(estimator, state, built)
+        _check(estimator, "classes_", n_classes == (estimator._built["out_features"],))
+    if isinstance(estimator, WindowDetector):
+        _check_windows(estimator, state)
+    if isinstance(estimator, DecisionMixin):
+        _check_threshold(estimator, state)
 
 
 def _check_detector(detector, state, built):
@@ -43,6 +58,9 @@ def _check_detector(detector, state, built):
     alike = isinstance(score, Ensemble) and isinstance(score.scores, list)
     alike = alike and len(score.scores) == built["n_estimators"]
     _check(detector, "score_", alike and all(isinstance(each, Score) for each in score.scores))
+
+
+def _check_threshold(detector, state):
     threshold = getattr(state.get("thresholder_"), "threshold_", None)
     _check(detector, "thresholder_", type(threshold) is float)
     _check(detector, "offset_", state.get("offset_") == -threshold)
@@ -53,8 +71,37 @@ def _check_detector(detector, state, built):
     _check(detector, "calibration_is_held_out_", isinstance(held_out, bool))
 
 
-def _is_layout(layout, estimator):
-    shape, n_features = estimator._built["image_shape"], estimator.n_features_in_
+def _check_windows(detector, state):
+    layout, grid = state.get("_layout"), state.get("_grid")
+    shape = layout.shape if isinstance(layout, ImageLayout) else None
+    if getattr(layout, "is_table", False):
+        shape = table_shape(detector.n_features_in_, 2)
+    _check_images(detector, state, shape)
+    _check(detector, "_grid", isinstance(grid, Grid) and _is_grid(grid, shape[1:]))
+    own = state.get("detector_")
+    _check(detector, "detector_", type(own) in MODELS.values() and hasattr(own, "offset_"))
+
+
+def _is_grid(grid, sides):
+    """Whether windows lie in the image, no two of them at one place."""
+    for side, own, starts in zip(sides, grid.window, grid.starts, strict=True):
+        places = [*starts, side - own + 1]
+        if not all(type(each) is int for each in (own, *places)):
+            return False
+        if not 0 < own <= side or any(np.diff([-1, *places]) < 1):
+            return False
+    return grid.sides == tuple(sides)
+
+
+def _check_images(estimator, state, shape):
+    alike = _is_layout(state.get("_layout"), shape, estimator.n_features_in_)
+    _check(estimator, "_layout", alike)
+    preparation = state.get("image_preparation_")
+    alike = preparation is None or _is_preparation(preparation, shape)
+    _check(estimator, "image_preparation_", alike)
+
+
+def _is_layout(layout, shape, n_features):
     if not isinstance(layout, ImageLayout) or layout.shape != shape:
         return False
     flags = layout.is_flat, layout.is_uint8
@@ -65,6 +112,14 @@ def _is_layout(layout, estimator):
     ranges = (layout.low, layout.span)
     fits = n_features <= math.prod(shape)
     return fits and all(_is_array(each, np.float64, (n_features,)) for each in ranges)
+
+
+def _is_preparation(preparation, shape):
+    """Whether images so prepared have that shape: files are opened and brought to a size by it."""
+    n_channels, *size = shape
+    color = {1: "grey", 3: "rgb"}.get(n_channels)
+    alike = isinstance(preparation, dict) and set(preparation) == {"size", "color"}
+    return alike and list(preparation["size"]) == size and preparation["color"] == color
 
 
 def _is_array(values, dtype, shape):

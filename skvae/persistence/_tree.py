@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from skvae.base._images import ImageLayout
-from skvae.persistence._classes import OPTIMIZERS, PARTS, with_state
+from skvae.persistence._classes import OPTIMIZERS, PARTS, RECORDS, with_state
 from skvae.persistence._file import INT64, Refused
 from skvae.training import Autoencoder
 
@@ -33,26 +32,25 @@ class NotStorable(ValueError):
 class Encoder:
     """Values to trees; collects the arrays that they hold.
 
-    Parameters
-    ----------
-    members : list of Autoencoder
-        The detector's own, which scores refer to.
-
     Attributes
     ----------
+    members : list of Autoencoder
+        What scores that hold one refer to.
     arrays : dict of str to ndarray
         By the path of the attribute that held them first.
     """
 
-    def __init__(self, members):
-        self.members = members
+    def __init__(self):
+        self.members = []
         self.arrays = {}
         self._seen = {}
 
     def encode(self, value, path):
         """The tree of a value."""
-        if value is None or type(value) in (bool, str):
+        if value is None or type(value) is bool:
             return value
+        if isinstance(value, str):
+            return str(value)  # numpy's strings are strings of a class of their own
         if type(value) is int and value in INT64:
             return value
         for kinds, encode in self._encoders:
@@ -62,9 +60,19 @@ class Encoder:
             return {"number": [value.dtype.name, self.encode(value.item(), path)]}
         if isinstance(value, type) and OPTIMIZERS.get(value.__name__) is value:
             return {"optimizer": value.__name__}
-        if PARTS.get(type(value).__name__) is type(value):
-            return {"part": [type(value).__name__, self._attributes(vars(value), path)]}
+        name = type(value).__name__
+        if PARTS.get(name) is type(value):
+            return {"part": [name, self.attributes(vars(value), f"{path}.")]}
+        if RECORDS.get(name) is type(value):
+            return {"record": [name, self.attributes(value._asdict(), f"{path}.")]}
         raise NotStorable(path, value)
+
+    def attributes(self, state, prefix):
+        """The trees of the values of a dict; their paths begin with the prefix."""
+        for key in state:
+            if type(key) is not str:
+                raise NotStorable(prefix, key)
+        return {key: self.encode(each, prefix + key) for key, each in state.items()}
 
     def _float(self, value, path):
         return value if math.isfinite(value) else {"float": repr(value)}
@@ -76,22 +84,14 @@ class Encoder:
         return {"tuple": self._list(value, path)}
 
     def _dict(self, value, path):
-        return {"dict": self._attributes(value, path)}
-
-    def _attributes(self, state, path):
-        for key in state:
-            if type(key) is not str:
-                raise NotStorable(path, key)
-        return {key: self.encode(each, f"{path}.{key}") for key, each in state.items()}
+        return {"dict": self.attributes(value, f"{path}.")}
 
     def _array(self, value, path):
         if value.dtype.kind == "U":
             native = value.astype(value.dtype.newbyteorder("="))
-            return {"text": self._stored(native[..., None].view(np.uint32), path)}
+            return {"text": self._stored(native[..., None].view(np.uint32), path, value)}
         if value.dtype.kind == "O" and value.ndim == 1:
             return {"objects": self._list(value.tolist(), path)}
-        if value.dtype.name not in NUMBERS:
-            raise NotStorable(path, value)
         return {"array": self._stored(value, path, value)}
 
     def _tensor(self, value, path):
@@ -101,19 +101,24 @@ class Encoder:
             raise NotStorable(path, value) from error
         return {"tensor": self._stored(array, path, value)}
 
-    def _stored(self, array, path, source=None):
+    def _stored(self, array, path, source):
         """Name of the array in the file, and the order of its axes in memory if it is unusual.
 
-        Sums and products round by that order. What is held twice is stored once.
+        Sums and products round by that order. A source that is held twice is stored once.
         """
-        source = array if source is None else source
-        name, _ = self._seen.setdefault(id(source), (path, source))
-        order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
-        order = None if array.flags.c_contiguous else order
-        if name == path:
+        if array.dtype.name not in NUMBERS:
+            raise NotStorable(path, source)
+        order = None
+        if not array.flags.c_contiguous:
+            order = np.argsort([-stride for stride in array.strides], kind="stable").tolist()
+        if id(source) not in self._seen:
+            while path in self.arrays:  # keys of dicts may hold dots
+                path += "."
+            self._seen[id(source)] = path, source  # kept, so that no other object has its id
             array = array if order is None else array.transpose(order)
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
-            self.arrays[name] = np.asarray(native, order="C")
+            self.arrays[path] = np.asarray(native, order="C")
+        name, _ = self._seen[id(source)]
         return [name, order]
 
     def _table(self, value, path):
@@ -121,16 +126,14 @@ class Encoder:
             [str(name), self.encode(column.to_numpy(), f"{path}.{name}")]
             for name, column in value.items()
         ]
-        return {"table": columns}
+        index = None if isinstance(value.index, pd.RangeIndex) else value.index.to_numpy()
+        return {"table": [self.encode(index, f"{path}.index"), columns]}
 
     def _random_state(self, value, path):
         state = value.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise NotStorable(path, value)
         return {"random_state": self._list(value.get_state()[1:], path)}
-
-    def _layout(self, value, path):
-        return {"layout": self._attributes(value._asdict(), path)}
 
     def _neighbors(self, value, path):
         alike = NearestNeighbors(n_neighbors=value.n_neighbors, algorithm="brute")
@@ -153,7 +156,6 @@ class Encoder:
         ((torch.Tensor, torch.nn.Parameter), _tensor),
         ((pd.DataFrame,), _table),
         ((np.random.RandomState,), _random_state),
-        ((ImageLayout,), _layout),
         ((NearestNeighbors,), _neighbors),
         ((Autoencoder,), _autoencoder),
     )
@@ -258,15 +260,14 @@ class Decoder:
         return values
 
     def _table(self, content):
-        return pd.DataFrame({name: self.decode(column) for name, column in content})
+        index, columns = content
+        columns = {name: self.decode(column) for name, column in columns}
+        return pd.DataFrame(columns, index=self.decode(index))
 
     def _random_state(self, content):
         random_state = np.random.RandomState()
         random_state.set_state(("MT19937", *self.decode(content)))
         return random_state
-
-    def _layout(self, content):
-        return ImageLayout(**self.attributes(content))
 
     def _neighbors(self, content):
         n_neighbors, rows = self.decode(content)
@@ -279,6 +280,10 @@ class Decoder:
         name, state = content
         return with_state(name, self.attributes(state))
 
+    def _record(self, content):
+        name, fields = content
+        return RECORDS[name](**self.attributes(fields))
+
     _decoders = {
         "float": _float,
         "number": _number,
@@ -290,9 +295,9 @@ class Decoder:
         "objects": _objects,
         "table": _table,
         "random_state": _random_state,
-        "layout": _layout,
         "neighbors": _neighbors,
         "member": _member,
         "optimizer": lambda self, name: OPTIMIZERS[name],
         "part": _part,
+        "record": _record,
     }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skvae._files import replacing
-from skvae.reports._judged import judge, rows_at
+from skvae.reports._judged import as_seen, judge, rows_at
 from skvae.reports._pictures import image_pictures, row_picture
 
 
@@ -56,7 +56,8 @@ def features_of(detector, rows):
     """
     values = np.asarray(rows, dtype=np.float64)
     columns = feature_names(rows)
-    errors, expected = np.asarray(detector.error_map(rows)), np.asarray(detector.reconstruct(rows))
+    seen = as_seen(detector, rows)
+    errors, expected = np.asarray(detector.error_map(seen)), np.asarray(detector.reconstruct(seen))
     shares = np.maximum(errors, 0)
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     return [
@@ -98,10 +99,9 @@ def _line(judged, name):
 
 def _write(path, detector, rows, name, is_image):
     if is_image:
-        drawn, _, _ = next(image_pictures(detector, np.asarray(rows), [""]))
+        drawn, _, _ = next(image_pictures(detector, rows, [""]))
     else:
-        drawn = row_picture(
-            detector, name, np.asarray(detector.error_map(rows))[0], feature_names(rows)
-        )
+        errors = np.asarray(detector.error_map(as_seen(detector, rows)))
+        drawn = row_picture(detector, name, errors[0], feature_names(rows))
     with replacing(path) as file:
         file.write(drawn)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from skvae.base._input import LARGEST_VALUE
+
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
 
@@ -39,6 +41,11 @@ class Judged(NamedTuple):
         return self.table["error"].eq("").to_numpy()
 
     @property
+    def judged_positions(self):
+        """Where in X stands what was judged, in the order of the lines."""
+        return self.positions[self.is_judged]
+
+    @property
     def scores(self):
         """Scores of what was judged, in the order of the lines."""
         return self.table["anomaly_score"].to_numpy()[self.is_judged]
@@ -54,8 +61,8 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     groups : array-like of shape (n_samples,), default=None
         A word for each row or image, such as its class.
     gaps : dict of int to str, default=None
-        Positions of rows of a table that cannot be judged, and why. None looks for rows with
-        values that are not finite.
+        Positions of rows of a table that cannot be judged, and why; those with values that are not
+        finite, or too large, are added.
     names : sequence of str, default=None
         Of the images or rows of an array.
     verbose : int
@@ -67,10 +74,9 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     lines = pd.DataFrame({key: names})
     if groups is not None:
         lines["group"] = np.asarray(groups).astype(str)
-    if gaps is None:
-        gaps = _gaps(X)
+    gaps = _gaps(X) | (gaps or {})
     lines["anomaly_score"] = _scores(detector, X, sorted(set(range(len(X))) - set(gaps)), verbose)
-    lines["error"] = ["incomplete" if i in gaps else "" for i in range(len(X))]
+    lines["error"] = ["unusable" if i in gaps else "" for i in range(len(X))]
     lines["reason"] = [gaps.get(i, "") for i in range(len(X))]
     positions = np.arange(len(X))
     problems = list(getattr(X, "problems", ()))
@@ -94,6 +100,12 @@ def rows_at(X, positions):
     return X.iloc[positions] if hasattr(X, "iloc") else X[np.asarray(positions)]
 
 
+def as_seen(detector, X):
+    """X without names of columns where the detector knows none: scikit-learn would warn of them."""
+    is_named = isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_")
+    return X.to_numpy() if is_named else X
+
+
 def _names(X):
     if hasattr(X, "files"):
         return "file", X.files
@@ -108,21 +120,22 @@ def _one_name(name):
 
 
 def _gaps(X):
+    """Rows of a table with a value that no detector takes, and which it is."""
     if hasattr(X, "files") or X.ndim != 2:
         return {}
     values = np.asarray(X, dtype=np.float64)
-    is_bad = ~np.isfinite(values)
+    is_bad = ~(np.abs(values) <= LARGEST_VALUE)  # NaN as well
     columns = list(getattr(X, "columns", range(values.shape[1])))
-    return {
-        int(row): f"column {columns[is_bad[row].argmax()]!r} holds no finite number"
-        for row in np.flatnonzero(is_bad.any(1))
-    }
+    gaps = {}
+    for row in np.flatnonzero(is_bad.any(1)):
+        column = is_bad[row].argmax()
+        gaps[int(row)] = f"column {columns[column]!r} holds {values[row, column]:g}"
+    return gaps
 
 
 def _scores(detector, X, positions, verbose):
     scores = np.full(len(X), np.nan)
-    if isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_"):
-        X = X.to_numpy()  # by position: scikit-learn would warn of names
+    X = as_seen(detector, X)
     at_once = ROWS_AT_ONCE if X.ndim == 2 else IMAGES_AT_ONCE
     with tqdm(total=len(positions), desc="score", disable=not verbose) as bar:
         for start in range(0, len(positions), at_once):

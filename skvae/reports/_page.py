@@ -86,7 +86,8 @@ def _table(columns, rows):
         + "</tr>\n"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
 
 
 def _verdict(is_anomaly):
@@ -229,6 +230,12 @@ def _closer_look(detector, closeups, one):
             f"model, also in other reports: their scale, from {_number(low)} to "
             f"{_number(high)}, was set by the training.</p>"
         )
+    if not _score_has_map(detector):
+        parts.append(
+            "<p>The score of this model looks at each "
+            f"{one} as a whole, and says nothing of its parts. The error shown here is that of the "
+            "reconstruction: a hint, and not the reason for the score.</p>"
+        )
     for rank, each in enumerate(closeups, start=1):
         parts.append(
             f'<h3 id="no{rank}">{rank}. {text(each.name)}: score {_number(each.score)}, '
@@ -239,6 +246,12 @@ def _closer_look(detector, closeups, one):
         else:
             parts.append(_features(each.features))
     return "\n".join(parts)
+
+
+def _score_has_map(detector):
+    """Whether the error map is that of the score, and not of the reconstruction alone."""
+    scores = getattr(getattr(detector, "score_", None), "scores", [])
+    return not scores or any(each.has_map for each in scores)
 
 
 def _features(features):

@@ -7,8 +7,10 @@ import numpy as np
 
 from skvae._optional import require
 from skvae.plotting import ErrorMapDisplay, ImageErrorMapDisplay, ScoreHistogramDisplay
+from skvae.plotting._image_error_map import PANELS
 
 MOST_FEATURES = 10
+OF_RECONSTRUCTIONS = ("reconstruction", "difference")
 _DPI = 110
 _IMAGE_INCHES = (11, 2.9)
 _ROW_INCHES = (7, 4)
@@ -44,21 +46,24 @@ def image_pictures(detector, images, names):
     picture, original, error_map : bytes
         PNG files: the whole picture; the image alone and its error map alone.
     """
+    error_map = np.asarray(detector.error_map(images))
+    reconstructs = hasattr(detector, "reconstruct")
+    panels = PANELS if reconstructs else [each for each in PANELS if each not in OF_RECONSTRUCTIONS]
     low, high = detector.error_map_scale_
     display = ImageErrorMapDisplay(
-        images=images,
-        reconstructions=detector.reconstruct(images),
-        error_map=detector.error_map(images),
+        images=np.asarray(images),
+        reconstructions=detector.reconstruct(images) if reconstructs else np.asarray(images),
+        error_map=error_map,
         scores=detector.anomaly_score(images),
         threshold=detector.threshold_,
         vmin=low,
         vmax=high,
-        image_names=names,
+        image_names=[as_drawn(name) for name in names],
         image_shape=_image_shape(detector, images),
     )
     for i in range(len(images)):
         figure = new_figure(_IMAGE_INCHES)
-        display.plot(figure.subplots(), indices=[i])
+        display.plot(figure.subplots(), indices=[i], panels=panels)
         figure.axes[0].set_title("")
         yield (
             as_png(figure),
@@ -101,6 +106,7 @@ def histogram(detector, scores, many, is_anomaly=None):
     axes[0].set_xlabel("")
     for ax in axes:
         ax.set_ylabel(many)
+        ax.yaxis.get_major_locator().set_params(integer=True)
         for label in ax.get_legend().get_texts():
             label.set_text(label.get_text().replace("all rows", f"all {many}"))
     return as_png(figure)

@@ -13,7 +13,7 @@ from skvae._files import replacing_folder
 from skvae._optional import require
 from skvae.metrics import anomaly_labels
 from skvae.reports._explained import feature_names, features_of, holds_images
-from skvae.reports._judged import judge, rows_at
+from skvae.reports._judged import as_seen, judge, rows_at
 from skvae.reports._page import Closeup, page
 from skvae.reports._pictures import MOST_FEATURES, histogram, image_pictures, row_picture
 
@@ -53,7 +53,7 @@ def write_report(
     Parameters
     ----------
     detector : fitted detector of skvae
-    X : DataFrame, ndarray or ImageFolder
+    X : DataFrame, array-like or ImageFolder
         Rows or images as ``detector.anomaly_score`` takes them. The index of a DataFrame names its
         rows. Rows of a table with values that are not finite are not judged, and say so.
     out : str or path-like
@@ -65,7 +65,7 @@ def write_report(
         A word for each row or image, such as its class, to count the verdicts by.
     gaps : dict of int to str, default=None
         Positions of the rows of a table that cannot be judged, and why, as `load_table` finds them.
-        None looks for values that are not finite.
+        Those with values that are not finite, or beyond 1e15, are added.
     names : sequence of str, default=None
         Names of the images or rows of an array. None numbers them from 0.
     top_k : int, default=12
@@ -110,16 +110,15 @@ def write_report(
     require("matplotlib", extra="plot", what="A report")  # before the work
     check_out(out)
     start = time.perf_counter()
+    X = X if hasattr(X, "ndim") else np.asarray(X)
     is_anomaly = None if y is None else anomaly_labels(y)
     if is_anomaly is not None and len(is_anomaly) != len(X):
         raise ValueError(f"y has {len(is_anomaly)} labels for {len(X)} rows of X.")
     judged = judge(detector, X, groups, gaps, names, verbose)
-    known = None if is_anomaly is None else is_anomaly[judged.positions[judged.is_judged]]
+    known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
     top = judged.most_anomalous[: max(top_k, 0)]
     with replacing_folder(out) as folder:
-        judged.table.to_csv(
-            folder / "predictions.csv", index=False, encoding="utf-8", errors="backslashreplace"
-        )
+        judged.table.to_csv(folder / "predictions.csv", index=False, encoding="utf-8")
         (folder / "pictures").mkdir()
         closeups = _closeups(detector, X, judged, top, folder / "pictures")
         found = summary(detector, judged, known, source, model)
@@ -242,12 +241,12 @@ def _closeups(detector, X, judged, top, folder):
 
 def _of_images(detector, images, names):
     labels = [f"no. {i}" for i in range(1, len(names) + 1)]
-    for picture, original, error_map in image_pictures(detector, np.asarray(images), labels):
+    for picture, original, error_map in image_pictures(detector, images, labels):
         yield picture, {"thumbnails": (original, error_map)}
 
 
 def _of_rows(detector, rows, names):
-    errors = np.asarray(detector.error_map(rows))
+    errors = np.asarray(detector.error_map(as_seen(detector, rows)))
     for i, (name, features) in enumerate(zip(names, features_of(detector, rows), strict=True)):
         picture = row_picture(detector, name, errors[i], feature_names(rows))
         yield picture, {"features": features[:MOST_FEATURES]}
@@ -255,5 +254,6 @@ def _of_rows(detector, rows, names):
 
 def _file_name(rank, name):
     """A plain name for a picture, that tells its rank and what it is of."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "_", Path(str(name)).with_suffix("").as_posix()).strip("_")
+    stem = re.sub(r"\.[A-Za-z]\w{0,4}$", "", str(name))
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
     return f"{rank:03d}_{stem[-60:]}.png" if stem else f"{rank:03d}.png"

@@ -5,7 +5,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif;
   color: var(--text); margin: 0 auto; max-width: 1080px; padding: 2rem 1.5rem 4rem; }
-h1 { font-size: 1.7rem; margin: 0 0 .2rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; overflow-wrap: anywhere; }
 p { max-width: 46rem; margin: .4rem 0; }
@@ -18,9 +18,10 @@ p { max-width: 46rem; margin: .4rem 0; }
 .tile.normal { border-top-color: var(--normal); } .tile.normal b { color: var(--normal); }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
 th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: middle; overflow-wrap: anywhere; }
+  vertical-align: middle; overflow-wrap: break-word; }
 th { font-size: .85rem; color: #566472; font-weight: 600; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; }
 .verdict { font-weight: 600; white-space: nowrap; }
 .verdict.anomaly { color: var(--anomaly); } .verdict.normal { color: var(--normal); }
 .thumbnail { height: 84px; max-width: 168px; object-fit: contain; border: 1px solid var(--line);

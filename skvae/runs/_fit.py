@@ -15,8 +15,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
     The same call again, with the same detector, data and folder, goes on from the last complete
     epoch, whatever stopped the first: an interrupt, an error, ``kill -9`` or a power cut. On a CPU
     it ends in the same bits as a fit that nobody stopped, and as ``detector.fit(X, y)``. Once a fit
-    is complete, the same call trains nothing; it computes score and threshold from the stored
-    weights.
+    is complete, the same call trains at most the epoch that stopped it early; it computes score and
+    threshold from the stored weights.
 
     The folder holds, each file replaced as a whole:
 
@@ -29,7 +29,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
       makes of them, every few epochs;
     - ``model.safetensors``: the fitted detector, for `skvae.load`;
     - ``results.json``: written last: parameters, losses, threshold, and thresholds at other
-      percentiles; with labels in ``y``, metrics on the data of ``fit`` as well; versions.
+      percentiles; with labels in ``y``, metrics on the data of ``fit`` as well; versions. Its
+      numbers are what a fit that nobody stopped writes, but for the seconds.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
     finally:
         detector.callbacks = callbacks
     _forget(detector.net_, watch)
+    # A callback that ends the training keeps its last epoch from those after it.
+    watch.write_history(detector.history_)
     watch.draw_curves(detector.history_)
     save_model(watch.folder, detector)
     write_results(watch.folder, detector, X, y)
@@ -95,8 +98,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
 def _check(detector, every):
     if not isinstance(detector, BaseDetector):
         raise TypeError(
-            "fit_in_folder fits a detector of skvae, such as VAEDetector(), but got "
-            f"{type(detector).__name__}."
+            "fit_in_folder fits AEDetector, VAEDetector, ConvAEDetector and ConvVAEDetector, but "
+            f"got {type(detector).__name__}."
         )
     detector._validate_params()
     if not isinstance(detector.random_state, Integral):

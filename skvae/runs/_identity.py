@@ -1,21 +1,23 @@
-"""What makes two fits the same: detector, parameters, rows and initial weights."""
+"""What makes two fits the same: detector, parameters, version, rows and initial weights."""
 
 import hashlib
 import json
+from importlib.metadata import version
 
 import numpy as np
 import torch
 
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 # It changes nothing but what is shown.
 SHOWS_ONLY = "verbose"
 
 
 def described_detector(detector):
-    """Class and parameters of a detector, by name, as JSON has them."""
+    """Class, version of skvae and parameters of a detector, by name, as JSON has them."""
     parameters = detector.get_params(deep=False)
     del parameters[SHOWS_ONLY]
-    return {"class": type(detector).__name__} | described_value(parameters)
+    about = {"class": type(detector).__name__, "version": version("skvae")}
+    return about | described_value(parameters)
 
 
 def described_value(value):

@@ -21,7 +21,7 @@ from skvae.persistence import save
 from skvae.runs._identity import described_detector
 
 PERCENTILES = (90, 95, 99)
-PACKAGES = ("skvae", "torch", "scikit-learn", "skorch", "numpy")
+PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
 
 
 def save_model(folder, detector):

@@ -69,7 +69,7 @@ class Watch(Callback):
         if net.errors_:  # the fit is going to fail, as soon as all its networks are done
             return
         history = history_table(net.history)
-        write_text(self.folder / "history.json", as_json(history.to_dict("records")))
+        self.write_history(history)
         loss = "valid_loss" if "valid_loss" in history else "train_loss"
         if net.history[-1, f"{loss}_best"]:
             about = {name: net.history[-1, name] for name in ("epoch", loss)}
@@ -79,8 +79,12 @@ class Watch(Callback):
         write_checkpoint(self.folder / CHECKPOINT, content)
         self._draw(net)
 
+    def write_history(self, history):
+        """Write the losses of the epochs so far."""
+        write_text(self.folder / "history.json", as_json(history.to_dict("records")))
+
     def draw_curves(self, history):
-        """Draw the losses."""
+        """Draw them."""
         draw_history(self.folder / "training_curves.png", history, type(self.detector).__name__)
         self._last_drawn = monotonic()
 

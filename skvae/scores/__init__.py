@@ -6,6 +6,9 @@ the network's `Output` of one member, and the likelihood's error map of the shap
 width). It returns a tensor or array of shape (n_samples,). A function of that
 signature is a score. Those that learn something of the training rows first are classes with
 ``fit``; the rows that they are fitted on are trusted to be normal.
+
+What scores of the package learn is numbers, arrays, tensors, and objects of classes of this room:
+model files can hold that. Tensors of float32 lie on the device of the rows, all else on the CPU.
 """
 
 from copy import deepcopy

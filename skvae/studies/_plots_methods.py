@@ -42,7 +42,7 @@ def methods():
     return {
         OLD: Method("line", whole_vae),
         "whole VAE, distance": Method("distance", whole_vae),
-        "ConvVAEDetector(), distance": Method("distance", default_vae),
+        "default ConvVAE, distance": Method("distance", default_vae),
         "strip VAE, line": Method("line", strip_vae),
         REPAIRED: Method("distance", strip_vae),
         "-ink, line": Method("line", lambda settings, seed: LessInk()),
@@ -56,7 +56,7 @@ def methods():
         "features, isolation forest": Method(
             "features", partial(_scaled, lambda seed: IsolationForest(random_state=seed))
         ),
-        "features, VAEDetector()": Method("features", features_vae),
+        "features, default VAE": Method("features", features_vae),
     }
 
 
@@ -93,17 +93,14 @@ def whole_vae(settings, seed):
 
 
 def default_vae(settings, seed):
-    """Make the default detector of images, on whole plots."""
-    return ConvVAEDetector(random_state=seed, **_shortened(settings))
+    """Make the default detector of images, on whole plots, trained for as many steps."""
+    return ConvVAEDetector(max_steps=settings["steps_whole"], random_state=seed)
 
 
 def features_vae(settings, seed):
     """Make the default detector of tables, on features of the series."""
-    return VAEDetector(random_state=seed, **_shortened(settings))
-
-
-def _shortened(settings):
-    return {"max_steps": settings["steps_whole"]} if settings["quick"] else {}
+    quick = {"max_steps": settings["steps_whole"]} if settings["quick"] else {}
+    return VAEDetector(random_state=seed, **quick)
 
 
 def strip_vae(settings, seed):

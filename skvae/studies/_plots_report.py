@@ -84,8 +84,8 @@ WORDS = (
     "![AUROC](auroc.png)\n",
     "The same methods, trained without labels where most series are anomalous.\n",
     "Which columns of a plot hold anomalous points? The profile is the error map, summed over the "
-    "rows and smoothed over five columns; each plot of an anomalous series has an AUROC, averaged "
-    "over those of a kind.\n\n"
+    "rows and smoothed over five columns (of *-ink*: the ink itself); each plot of an anomalous "
+    "series has an AUROC, averaged over those of a kind.\n\n"
     "![AUROC of the columns](columns.png)\n\n"
     "![A plot of each kind, and the error map of the repaired method](examples.png)\n\n"
     "*A normal plot and one of each kind: as lines, in style distance, the error map of the strip "

@@ -99,7 +99,7 @@ def plots(seeds=(0,), out=None, quick=False, progress=True):
         - "cost": CPU seconds a step and an epoch, of the old network for plots of 224 x 224 pixels
           in three channels (batches of 32) and of the small ones.
     """
-    settings = {"quick": bool(quick)} | (QUICK if quick else FULL)
+    settings = {"study": "plots", "quick": bool(quick)} | (QUICK if quick else FULL)
     plan = [(seed, *piece) for seed in seeds for piece in _plan()]
     with Pieces(out, settings, len(plan), progress) as pieces:
         benches = {seed: Bench(settings, seed) for seed in seeds}

@@ -236,6 +236,7 @@ class AutoencoderNet(NeuralNet):
         """The last step comes after the last loss that was recorded: look at one batch again."""
         rows = torch.arange(min(self._n_rows, self.batch_size))
         rows = torch.tensor(self._starts)[:, None] + rows
+        self._set_training(False)  # a look must not move the statistics of a normalisation
         self._check_finite(self._losses_at_mean(X, rows))
 
     def _record_loss(self, name, losses):
