@@ -71,7 +71,7 @@ def test_report(run, root):
         "Trained on 40 slices of `train/no_tumor` alone",
         "15 glioma_tumor, 60 no_tumor, 15 tumor_b",
         "Quick run",
-        "Nothing here shows that lesions are found.",
+        "Nothing here shows that lesions are found;",
         "| skvae | HOG neighbours |",
         "| PyOD | KNN |",
         "pairs within training or test",
