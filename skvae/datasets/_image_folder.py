@@ -171,19 +171,32 @@ class ImageFolder:
         files = [self.path / self._paths[row] for row in rows]
         size, color = tuple(self.preparation["size"]), self.preparation["color"]
 
-        def image_or_reason(file):
-            try:
-                return decoded(file, size, color)
-            except BadImage as reason:
-                return reason
+        def images_or_reasons(some):
+            return [_image_or_reason(file, size, color) for file in some]
 
+        ahead = IMAGES_A_TASK * TASKS_AHEAD * self.n_workers
         with ThreadPoolExecutor(self.n_workers) as pool:
-            for start in range(0, len(files), READ_AHEAD):
-                yield from pool.map(image_or_reason, files[start : start + READ_AHEAD])
+            for start in range(0, len(files), ahead):
+                stop = min(start + ahead, len(files))
+                tasks = [
+                    files[at : min(at + IMAGES_A_TASK, stop)]
+                    for at in range(start, stop, IMAGES_A_TASK)
+                ]
+                for images in pool.map(images_or_reasons, tasks):
+                    yield from images
 
 
-# Images that are decoded before the first of them is used.
-READ_AHEAD = 64
+# Threads are given several images at a time, because to hand over one takes as long as to decode
+# a small one; and so many tasks are done before the first image is used.
+IMAGES_A_TASK = 16
+TASKS_AHEAD = 4
+
+
+def _image_or_reason(file, size, color):
+    try:
+        return decoded(file, size, color)
+    except BadImage as reason:
+        return reason
 
 
 def load_image_folder(
