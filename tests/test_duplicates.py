@@ -13,7 +13,7 @@ from skvae.datasets._duplicates import _close_pairs
 
 @pytest.fixture
 def root(tmp_path):
-    china, flower = (Image.fromarray(image) for image in load_sample_images().images)
+    china, flower = (Image.fromarray(image[::2, ::2]) for image in load_sample_images().images)
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
     china.save(tmp_path / "train" / "china.png")
@@ -41,7 +41,7 @@ def test_the_same_bytes_are_exact_duplicates(root):
 
 ALTERED = {
     "jpeg": (lambda image: image, {"quality": 20}),
-    "half the size": (lambda image: image.resize((320, 213)), {}),
+    "half the size": (lambda image: image.resize((160, 107)), {}),
     "grey": (lambda image: image.convert("L"), {}),
     "brighter": (lambda image: ImageEnhance.Brightness(image).enhance(1.2), {}),
     "more contrast": (lambda image: ImageEnhance.Contrast(image).enhance(1.3), {}),

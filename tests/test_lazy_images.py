@@ -13,7 +13,9 @@ from skvae import ConvAEDetector, ConvVAEDetector
 from skvae.base._lazy import BATCHES_AHEAD, LazyImages
 from skvae.corruptions import gaussian_noise
 from skvae.datasets import load_digits_images, load_image_folder
+from skvae.networks import Output, as_floats
 from skvae.plotting import ErrorMapDisplay, ReconstructionDisplay
+from skvae.scores import SmoothMax, make_score
 
 N_IMAGES = 90
 TINY = {"max_steps": 12, "batch_size": 16, "channels": (4, 8), "random_state": 0}
@@ -172,6 +174,28 @@ def test_the_next_batches_are_read_ahead_and_no_more():
     assert first.shape == (10, 1, 8, 8) and first.dtype == torch.uint8
     assert len(X.asked) <= 1 + BATCHES_AHEAD
     assert len(list(batches)) == 9
+
+
+def test_large_images_leave_fewer_to_fit_a_score_on(folder, monkeypatch):
+    detector = ConvVAEDetector(score="ssim", **TINY)
+    assert len(detector.set_params(score="local").fit(folder).calibration_scores_) == N_IMAGES
+    monkeypatch.setattr("skvae.base._detector.MAX_REFERENCE_VALUES", 144 * 50)
+    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 40)
+    assert len(detector.fit(folder).calibration_scores_) == 50
+    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 60)
+    assert len(detector.fit(folder).calibration_scores_) == 60
+
+
+def test_map_scales_are_taken_of_rows_spread_evenly(folder, monkeypatch):
+    images = as_floats(torch.from_numpy(np.asarray(folder)))
+    output = Output(images.flip(3), torch.zeros(N_IMAGES, 2))
+    scores = [make_score(["ssim", "reconstruction"], SmoothMax) for _ in range(2)]
+    maps = [score.error_map(images, output, images).numpy() for score in scores[0].scores]
+    for score, step in zip(scores, (1, 3), strict=True):
+        monkeypatch.setattr("skvae.scores._fusion.MAP_VALUES", images.numel() // step)
+        score.fit(images, output, images, None, 0)
+        expected = [np.quantile(own[::step].astype(float), 0.995) for own in maps]
+        assert score.map_scales_ == pytest.approx(expected)
 
 
 # -- large networks -------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_a_sweep_over_a_million_rows_stays_under_four_gib():
 
 
 N_IMAGES = 20_000
-# Larger ones take no more memory, only more time.
+# Larger images would take longer. What grows with them is the batch that is trained on.
 SIDE = 96
 FOLDER_PROGRAM = """
 import resource, sys, time

@@ -71,7 +71,7 @@ def test_report(run, root):
         "Trained on 40 slices of `train/no_tumor` alone",
         "15 glioma_tumor, 60 no_tumor, 15 tumor_b",
         "Quick run",
-        "Nothing here shows that lesions are found.",
+        "Nothing here shows that lesions are found;",
         "| skvae | HOG neighbours |",
         "| PyOD | KNN |",
         "pairs within training or test",
@@ -102,7 +102,7 @@ def test_summary_and_tables(run):
 
 
 def test_the_controls_are_what_they_say(root):
-    images = _Images(root, 32)
+    images = _Images(root, 16)
     train, test = (X.reshape(len(X), -1) / 255.0 for X in (images.train, images.test))
     distances = np.sqrt(np.square(test[:, None] - train).sum(2))
     np.testing.assert_allclose(_nearest(train, test), distances.min(1))
@@ -113,8 +113,8 @@ def test_the_controls_are_what_they_say(root):
     np.testing.assert_allclose(standardised.mean(1), 0, atol=1e-12)
     np.testing.assert_allclose(standardised.std(1), 1)
     assert not _standardised(np.full((1, 5), 0.3)).any()
-    rows = images.aurocs("first pixel", test[:, 500])
-    expected = roc_auc_score(images.labels != "no_tumor", test[:, 500])
+    rows = images.aurocs("first pixel", test[:, 120])
+    expected = roc_auc_score(images.labels != "no_tumor", test[:, 120])
     assert rows[0]["tumour"] == ALL and rows[0]["auroc"] == pytest.approx(expected)
 
 

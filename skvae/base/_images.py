@@ -17,7 +17,7 @@ __all__ = [
     "as_images",
     "check_image_shape",
     "smoothed",
-    "check_preparation",
+    "check_same_preparation",
     "table_as_images",
     "table_layout",
     "table_shape",
@@ -125,7 +125,7 @@ def validate_images(
     return images, layout, *y
 
 
-def check_preparation(found, seen):
+def check_same_preparation(found, seen):
     """Refuse images that were prepared otherwise than those of ``fit``; None is not known."""
     if seen is not None and found != seen:
         found, seen = (

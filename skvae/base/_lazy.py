@@ -15,7 +15,7 @@ def is_lazy(X):
     It has ``shape`` (n, channels, height, width), ``preparation``, ``subset(index)``, and gives
     uint8 arrays by index.
     """
-    return hasattr(X, "preparation") and hasattr(X, "subset")
+    return hasattr(type(X), "subset") and hasattr(X, "preparation")
 
 
 class LazyImages:

@@ -1,5 +1,6 @@
 """One image file as an array of a given size and colour, or the reason why it is none."""
 
+import operator
 import os
 import stat
 import threading
@@ -62,7 +63,7 @@ def check_preparation(size, color):
     """Return (height, width) and colour, or say what is wrong with them."""
     try:
         height, width = (size, size) if np.ndim(size) == 0 else size
-        size = int(height), int(width)
+        size = operator.index(height), operator.index(width)
     except (TypeError, ValueError):
         size = 0, 0
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:

@@ -256,7 +256,7 @@ def load_image_folder(
     size, color = check_preparation(size, color)
     if not isinstance(n_workers, (int, np.integer)) or n_workers < 1:
         raise ValueError(f"n_workers must be a whole number of at least 1; found {n_workers!r}.")
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().absolute()
     if not path.is_dir():
         kind = NotADirectoryError if path.exists() else FileNotFoundError
         raise kind(f"no folder {path}: name a folder that holds image files.")

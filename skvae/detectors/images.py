@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvae.base import BaseDetector
 from skvae.base._images import (
     check_image_shape,
-    check_preparation,
+    check_same_preparation,
     smoothed,
     table_as_images,
     table_layout,
@@ -125,7 +125,7 @@ class _ImageDetector(BaseDetector):
     def _read(self, X):
         check_is_fitted(self)
         if is_lazy(X):
-            check_preparation(X.preparation, self.image_preparation_)
+            check_same_preparation(X.preparation, self.image_preparation_)
         return self._validated(X, layout=self._layout)
 
     def _validated(self, X, **options):

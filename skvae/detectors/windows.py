@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skvae.base._decisions import DecisionMixin
-from skvae.base._images import check_preparation, validate_images
+from skvae.base._images import check_same_preparation, validate_images
 from skvae.base._lazy import LazyImages, is_lazy
 from skvae.base._road import map_scale
 
@@ -311,7 +311,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _images(self, X):
         check_is_fitted(self)
         if is_lazy(X):
-            check_preparation(X.preparation, self.image_preparation_)
+            check_same_preparation(X.preparation, self.image_preparation_)
         return self._validated(X, layout=self._layout)
 
     def _validated(self, X, **options):

@@ -139,7 +139,8 @@ CAUTION = (
     "What stands out need not be the tumour: the classes differ in the plane and the height of the "
     "slice, the age of the patients and the machine as well, and no patient numbers exist, so "
     "slices of one patient may stand on both sides of the split. Nothing here shows that lesions "
-    "are found."
+    "are found; the tumours of the lowest scores, in the last row of the picture, are those that "
+    "were missed."
 )
 WORDS_OF_CHOICE = (
     "The score was chosen by this table, which knows neither a tumour nor a test image: slices of "

@@ -26,7 +26,7 @@ from skvae.studies._pieces import Pieces
 from skvae.studies.baselines import pyod_baseline
 
 NORMAL = "no_tumor"
-SIDE, QUICK_SIDE = 64, 32
+SIDE, QUICK_SIDE = 64, 16
 # 85 passes through the slices. HOG neighbours ask no network; the other scores do.
 TRAINING = {"max_steps": 300, "batch_size": 64}
 QUICK_TRAINING = {"max_steps": 20, "batch_size": 32}
