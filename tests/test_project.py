@@ -190,3 +190,13 @@ def test_readme_table_of_images_is_the_recorded_result():
     expected = results[["plain", "default"]].map("{:.3f}".format).to_numpy().tolist()
     assert [list(row[1:]) for row in rows] == expected
     assert [row[0] for row in rows] == results["corruption"].tolist()
+
+
+def test_readme_table_of_brain_slices_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- brain: ")[1].split("<!-- ")[0]
+    shown = dict(re.findall(r"^\| (.+?) \| ([01]\.\d+) \|$", section, re.M))
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / "brain.csv")
+    means = results[results["tumour"] == "all tumours"].groupby("method")["auroc"].mean()
+    assert len(shown) >= 9
+    assert shown == means[list(shown)].map("{:.3f}".format).to_dict()

@@ -34,7 +34,8 @@ class DescriptionLength(ImageScore):
 
     The cross-entropy of pixels and reconstruction as probabilities, summed, and the KL divergence
     of the code from its prior where there is a posterior: the negative evidence lower bound of a
-    Bernoulli likelihood, whichever one the network was trained with.
+    Bernoulli likelihood, whichever one the network was trained with. A value beyond [0, 1], which
+    a column of a table may have, adds its squared distance from there.
     """
 
     def __call__(self, x, output, error):
@@ -49,8 +50,9 @@ class DescriptionLength(ImageScore):
 
 
 def _cross_entropy(x, x_hat):
-    x, p = x.clamp(0, 1), x_hat.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    return -(x * p.log() + (1 - x) * torch.log1p(-p))
+    inside, p = x.clamp(0, 1), x_hat.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    nats = -(inside * p.log() + (1 - inside) * torch.log1p(-p))
+    return nats + (x - inside).square()
 
 
 def _pixel_mean(images):
