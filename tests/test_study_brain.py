@@ -1,6 +1,7 @@
 """The study of brain MRI, on a folder of digits that is laid out like it."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from skvae import studies
 from skvae.datasets import load_digits_images, load_image_folder
-from skvae.studies._brain_report import ALL, brain_shown, brain_summary
+from skvae.studies._brain_report import ALL, APART, brain_shown, brain_summary
 from skvae.studies.brain import _groups, _Images, _nearest, _pca_error, _standardised
 from skvae.studies.brain import standard_error as standard_error_of
 
@@ -35,6 +36,18 @@ def run(root, tmp_path_factory):
     return studies.brain(root, range(2), out, quick=True, progress=False), out
 
 
+def test_look_alikes_of_the_training_are_left_out_as_well(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "copied")
+    for i in range(5):
+        shutil.copy(copied / f"train/no_tumor/{i:02}.png", copied / f"test/glioma_tumor/z{i}.png")
+    images = _Images(copied, 16)
+    files = images.folder.subset(images.folder.parts == "test").files[images.is_look_alike]
+    assert {f"test/glioma_tumor/z{i}.png" for i in range(5)} <= set(files)
+    scores = np.where(images.is_look_alike, -1.0, images.labels != "no_tumor")
+    rows = {row["tumour"]: row["auroc"] for row in images.aurocs("by label", scores)}
+    assert rows[APART] == 1 > rows[ALL]
+
+
 def test_every_method_is_judged_on_every_tumour(run):
     results, _ = run
     kinds = {"skvae": (11, 2), "control": (7, 1), "PyOD": (2, None)}
@@ -42,8 +55,8 @@ def test_every_method_is_judged_on_every_tumour(run):
         own = results[results["kind"] == kind]
         assert own["method"].nunique() == n_methods
         if n_seeds:
-            assert len(own) == n_methods * n_seeds * 3
-    assert set(results["tumour"]) == {ALL, "glioma_tumor", "tumor_b"}
+            assert len(own) == n_methods * n_seeds * 4
+    assert set(results["tumour"]) == {ALL, "glioma_tumor", "tumor_b", APART}
     assert results["auroc"].between(0, 1).all() and (results["standard_error"] >= 0).all()
     assert not results.duplicated(["method", "seed", "tumour"]).any()
     same = results[results["method"] == "HOG neighbours"].groupby("tumour")["auroc"]
@@ -74,7 +87,7 @@ def test_report(run, root):
         "Nothing here shows that lesions are found;",
         "| skvae | HOG neighbours |",
         "| PyOD | KNN |",
-        "pairs within training or test",
+        "pairs within the parts train and test",
     ):
         assert words in text, words
     assert len(json.loads((out / "results.json").read_text())) == len(results)

@@ -14,6 +14,7 @@ from skvae.studies.report import (
 
 OURS, CONTROL, OTHER = "skvae", "control", "PyOD"
 ALL = "all tumours"
+APART = "all, look-alikes left out"
 DOCUMENTED = "HOG neighbours"
 JUDGED = "AUROC of tumours against no tumour"
 CHOSEN = "The choice: AUROC of corrupted slices without a tumour"
@@ -133,7 +134,8 @@ WORDS = (
     "brightness of a slice alone tells the classes apart. ± is the standard deviation over the "
     "seeds; the standard error is that of the "
     "draw of test slices (DeLong et al. 1988), and differences of less than two of them say "
-    "little.\n"
+    "little. *Look-alikes* are test slices nearer than .05 (`folder.duplicates`) to one of the "
+    "training, without a tumour in most cases; they make the task easier.\n"
 )
 CAUTION = (
     "What stands out need not be the tumour: the classes differ in the plane and the height of the "
@@ -143,7 +145,8 @@ CAUTION = (
     "were missed."
 )
 WORDS_OF_CHOICE = (
-    "The score was chosen by this table, which knows neither a tumour nor a test image: slices of "
+    "The score was chosen by this table, which knows neither a tumour nor a test image (that HOG "
+    "features stand in it at all owes to an earlier trial on tumour slices): slices of "
     "`train/no_tumor` in folds, near duplicates on one side; those held out are corrupted, and "
     "the corrupted ones are told from what they were. Means over the folds; first row: what was "
     "taken.\n"
@@ -154,10 +157,9 @@ def _leaks(folder):
     """Say in a sentence or two what the check for duplicates finds."""
     pairs = folder.duplicates()
     across = pairs[(pairs["part"] == "test") != (pairs["twin_part"] == "test")]
-    same_side = len(pairs) - len(across)
     text = (
-        f"The check for duplicates (`folder.duplicates()`) finds {same_side} pairs within training "
-        f"or test, and {len(across)} across"
+        f"The check for duplicates (`folder.duplicates()`) finds {len(pairs) - len(across)} pairs "
+        f"within the parts train and test, and {len(across)} across them, of whatever class"
     )
     if len(across) == 0:
         return f"{text}."
