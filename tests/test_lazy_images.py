@@ -142,6 +142,7 @@ class Watched:
     preparation = {"size": [8, 8], "color": "grey"}
     dtype = np.dtype(np.uint8)
     ndim = 4
+    n_workers = 1
 
     def __init__(self, images, asked=None):
         self.images, self.asked = images, [] if asked is None else asked

@@ -12,8 +12,8 @@ BATCHES_AHEAD = 2
 def is_lazy(X):
     """Whether X is an array of images on disk, such as an `ImageFolder`.
 
-    It has ``shape`` (n, channels, height, width), ``preparation``, ``subset(index)``, and gives
-    uint8 arrays by index.
+    It has ``shape`` (n, channels, height, width), ``preparation``, ``n_workers``,
+    ``subset(index)``, and gives uint8 arrays by index.
     """
     return hasattr(type(X), "subset") and hasattr(X, "preparation")
 
@@ -60,10 +60,14 @@ class LazyImages:
 
     def read_ahead(self, indices):
         """Tensors of one index after another; the next ones are read while one is used."""
-        with ThreadPoolExecutor(1) as reader:
+        # Each by one thread alone: threads that share a batch spend much time on handing over.
+        images = self.images.subset(slice(None))
+        n_threads, images.n_workers = images.n_workers, 1
+        alone = LazyImages(images, self.device)
+        with ThreadPoolExecutor(n_threads) as readers:
             waiting = deque()
             for index in indices:
-                waiting.append(reader.submit(self.__getitem__, index))
+                waiting.append(readers.submit(alone.__getitem__, index))
                 if len(waiting) > BATCHES_AHEAD:
                     yield waiting.popleft().result()
             while waiting:

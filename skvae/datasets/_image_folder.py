@@ -3,6 +3,7 @@
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,15 +175,13 @@ class ImageFolder:
         def images_or_reasons(some):
             return [_image_or_reason(file, size, color) for file in some]
 
+        if self.n_workers == 1:
+            yield from map(_image_or_reason, files, repeat(size), repeat(color))
+            return
         ahead = IMAGES_A_TASK * TASKS_AHEAD * self.n_workers
         with ThreadPoolExecutor(self.n_workers) as pool:
-            for start in range(0, len(files), ahead):
-                stop = min(start + ahead, len(files))
-                tasks = [
-                    files[at : min(at + IMAGES_A_TASK, stop)]
-                    for at in range(start, stop, IMAGES_A_TASK)
-                ]
-                for images in pool.map(images_or_reasons, tasks):
+            for part in _cut(files, ahead):
+                for images in pool.map(images_or_reasons, _cut(part, IMAGES_A_TASK)):
                     yield from images
 
 
@@ -190,6 +189,10 @@ class ImageFolder:
 # a small one; and so many tasks are done before the first image is used.
 IMAGES_A_TASK = 16
 TASKS_AHEAD = 4
+
+
+def _cut(values, size):
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _image_or_reason(file, size, color):
