@@ -73,6 +73,10 @@ def data(tmp_path_factory):
     return folder
 
 
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
 @pytest.fixture(scope="module")
 def photos_model(data):
     arguments = ["fit", data / "photos" / "good", "-o", data / "photos_model", *QUICK_IMAGES]
@@ -260,6 +264,14 @@ def test_info(call, data):
             "photos has no folder 'fine' of normal images; it has goo",
         ),
         ("fit photos -o photos", "photos is a folder: name the model file to write."),
+        ("fit people.csv -o people.csv", "people.csv is the input: name another file for the mode"),
+        ("fit people.npz -o people.csv", "people.csv is there already, and only a .safetensors f"),
+        ("fit photos -o m --folder photos/run", "photos/run lies in the input photos, whose"),
+        ("explain people people.csv -o people.csv", "people.csv is the input: name another"),
+        ("explain people people.csv -o gaps.csv", "gaps.csv is there already, and only a .png"),
+        ("explain people people.csv -o photos", "photos is a folder: name the picture file"),
+        ("explain people photos -o photos/good/00.png", "lies in the input photos, whose images"),
+        ("predict people photos -o photos/report", "photos/report lies in the input photos"),
         ("fit photos/good -o m --detector VAEDetector", "VAEDetector takes tables, but the input"),
         (
             "fit people.npz -o m --detector Forest",
@@ -299,12 +311,12 @@ def test_info(call, data):
 )
 def test_wrong_input_is_one_line_and_code_2(call, data, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(data)
-    before = sorted(data.rglob("*"))
+    before = contents(data)
     code, out, err = call(*arguments.split())
     assert (code, out) == (2, "")
     line = [each for each in err.splitlines() if not re.search("are left out|reading the", each)]
     assert len(line) == 1 and line[0].startswith("skvae: ") and message in line[0]
-    assert sorted(data.rglob("*")) == before
+    assert contents(data) == before
 
 
 def test_nothing_that_can_be_judged_is_code_1(call, photos_model, tmp_path):

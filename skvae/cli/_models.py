@@ -121,9 +121,12 @@ def add_model_commands(app):
 
         Example: skvae fit photos/ -o model
         """
-        check_writable(out)
-        out = model_path(out)
+        from skvae.reports._report import check_outside
+
+        out = out if out.is_dir() else model_path(out)
+        check_writable(out, "model", SUFFIX, input)
         if folder is not None:
+            check_outside(folder, input, "pictures of the training")
             parameters["random_state"] = parameters["random_state"] or "0"
         given = read_to_fit(
             input,
@@ -199,7 +202,7 @@ def add_model_commands(app):
         from skvae.reports._report import check_out, summary, write_report
 
         if out is not None:
-            check_out(out)
+            check_out(out, input)
         loaded = load_detector(model, device)
         if threshold is not None:
             loaded.set_threshold(threshold)
@@ -274,7 +277,11 @@ def add_model_commands(app):
         Example: skvae explain model scan.png -o why.png
         """
         from skvae.reports._explained import explained
+        from skvae.reports._report import check_outside
 
+        if out is not None:
+            check_writable(out, "picture", ".png", input)
+            check_outside(out, input, "the picture")
         loaded = load_detector(model, device)
         given = read_to_judge(
             input,
@@ -321,13 +328,23 @@ def existing_model(path):
     return path if path.is_file() else model_path(path)
 
 
-def check_writable(path):
-    """Refuse, before the work, a file that could not be written after it; make nothing yet."""
+def check_writable(path, what, suffix, input):
+    """Refuse, before the work, a file that could not be written after it; make nothing yet.
+
+    A file that is there is replaced only where its name says that it is another of its kind.
+    """
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name the model file to write.")
+        raise IsADirectoryError(f"{path} is a folder: name the {what} file to write.")
+    if path.resolve() == input.expanduser().resolve():
+        raise FileExistsError(f"{path} is the input: name another file for the {what}.")
+    if path.exists() and path.suffix.lower() != suffix:
+        raise FileExistsError(
+            f"{path} is there already, and only a {suffix} file would be replaced: name another "
+            f"file for the {what}."
+        )
     folder = next(each for each in path.absolute().parents if each.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written to: name another place for the model.")
+        raise PermissionError(f"{folder} cannot be written to: name another place for the {what}.")
 
 
 def load_detector(path, device="cpu"):
