@@ -115,7 +115,42 @@ def test_normal_names_the_label_that_is_trained_on(call, data, tmp_path):
     parameters = {"contamination": 0, "max_steps": 20, "random_state": 0}
     same = skvae.VAEDetector(train_on="normal", **parameters).fit(X, y)
     assert shown["threshold"] == same.threshold_
-    assert shown["columns"] == ["age", "income", "size"] and shown["n_samples"] == 120
+    assert shown["columns"] == ["age", "income", "size"]
+    assert (shown["n_samples"], shown["n_trained_on"]) == (120, 110)
+    code, out, _ = call(
+        *("fit", data / "people.csv", "-o", tmp_path / "m.safetensors", "--drop", "city"),
+        *("--index", "id", "--label", "kind", "--normal", "ok", *QUICK),
+    )
+    assert code == 0 and "trained on 110 rows" in out
+
+
+@pytest.mark.filterwarnings("ignore:alpha=0.05 needs at least 19 calibration rows:UserWarning")
+def test_a_threshold_that_nothing_passes(call, tmp_path):
+    """Conformal, with too few rows held out for its rate: infinite, which JSON cannot hold."""
+    rows = pd.DataFrame(np.random.RandomState(0).randn(60, 3), columns=["a", "b", "c"])
+    rows.to_csv(tmp_path / "few.csv", index=False)
+    model, few = tmp_path / "m", tmp_path / "few.csv"
+    fit = ["fit", few, "-o", model, "--threshold", "conformal", "--validation-fraction", "0.1"]
+    code, out, _ = call(*fit, *QUICK)
+    assert code == 0 and "threshold none: 0.0% of the scores" in out
+    code, out, _ = call(*fit, "--json", *QUICK)
+    assert code == 0 and json.loads(out)["threshold"] is None
+    assert skvae.load(tmp_path / "m.safetensors").threshold_ == np.inf
+    judge = ["predict", model, few, "--verbose", "0"]
+    code, out, _ = call(*judge, "-o", tmp_path / "report", "--top-k", "1")
+    assert code == 0 and "60 judged: 0 anomalies (0.0%), 60 normal; threshold none" in out
+    assert json.loads((tmp_path / "report" / "summary.json").read_text())["threshold"] is None
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "No row can be flagged: the threshold is infinite" in page
+    assert "dashed" not in page and not re.search(r"\b(inf|nan)\b", re.sub('src="[^"]*"', "", page))
+    code, out, _ = call(*judge, "--json")
+    assert code == 0 and json.loads(out)["threshold"] is None
+    code, out, _ = call("explain", model, few, "--name", "3", "-o", tmp_path / "why.png")
+    assert code == 0 and "threshold none" in out
+    code, out, _ = call("info", model, "--json")
+    assert code == 0 and json.loads(out)["threshold"] is None
+    code, out, _ = call("info", model)
+    assert code == 0 and re.search(r"threshold +│? *none", out)
 
 
 def test_predict_writes_a_report(call, data, tmp_path):

@@ -14,7 +14,7 @@ from skvae._optional import require
 from skvae.cli._described import described, print_summary, shown_features, two_columns
 from skvae.cli._input import read_to_fit, read_to_judge
 from skvae.cli._options import detector_class, typed_parameters, with_parameters
-from skvae.cli._shown import note, print_json, print_table
+from skvae.cli._shown import note, print_json, print_table, shown_threshold
 
 SUFFIX = ".safetensors"
 GOES_ON = ", but the same command goes on from the last complete epoch"
@@ -147,6 +147,7 @@ def add_model_commands(app):
             "model": str(out),
             "source": str(input),
             "n_samples": len(given.X),
+            "n_trained_on": n_trained_on(made, given),
             "seconds": round(time.perf_counter() - start, 2),
             **described(made),
         }
@@ -154,10 +155,11 @@ def add_model_commands(app):
             return print_json(shown)
         above = float(np.mean(made.calibration_scores_ > made.threshold_))
         print(
-            f"{shown['detector']} for {shown['takes']}, trained on {len(given.X):,} "
+            f"{shown['detector']} for {shown['takes']}, trained on {shown['n_trained_on']:,} "
             f"{'rows' if given.is_table else 'images'} in {shown['seconds']:.0f} s"
         )
-        print(f"threshold {made.threshold_:.4g}: {above:.1%} of the scores it was set by are above")
+        threshold = shown_threshold(made.threshold_)
+        print(f"threshold {threshold}: {above:.1%} of the scores it was set by are above")
         print(f"model: {out}")
 
     @app.command()
@@ -298,7 +300,7 @@ def add_model_commands(app):
             return print_json(found)
         print(
             f"{found['name']}: {'anomaly' if found['is_anomaly'] else 'normal'}, score "
-            f"{found['anomaly_score']:.4g}, threshold {found['threshold']:.4g}"
+            f"{found['anomaly_score']:.4g}, threshold {shown_threshold(found['threshold'])}"
         )
         if found["features"]:
             print_table("", shown_features(found["features"]))
@@ -314,6 +316,7 @@ def add_model_commands(app):
             return print_json(shown)
         rows = {key: value for key, value in shown.items() if key != "parameters"}
         rows["bytes"] = f"{rows['bytes']:,}"
+        rows["threshold"] = shown_threshold(rows["threshold"])
         print_table("", two_columns({key.replace("_", " "): value for key, value in rows.items()}))
         print_table("parameters", two_columns(shown["parameters"]))
 
@@ -405,6 +408,13 @@ def train(detector, given, out, folder=None):
         else:
             fit_in_folder(detector, X, y, folder=folder)
         save(detector, out)
+
+
+def n_trained_on(detector, given):
+    """How many of the rows or images the detector trained on, those held out among them."""
+    if detector.train_on == "normal":
+        return int(np.count_nonzero(~given.is_anomaly()))
+    return len(given.X)
 
 
 @contextmanager

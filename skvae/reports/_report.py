@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from skvae._files import replacing_folder
+from skvae._files import as_json, replacing_folder
 from skvae._optional import require
 from skvae.datasets import ImageFolder
 from skvae.metrics import anomaly_labels
@@ -132,8 +132,7 @@ def write_report(
         html = page(detector, judged, found, closeups, drawn, many)
         (folder / "report.html").write_text(html, encoding="utf-8")
         found["seconds"] = round(time.perf_counter() - start, 2)
-        text = json.dumps(found, indent=1, allow_nan=False)
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        (folder / "summary.json").write_text(as_json(found), encoding="utf-8")
     return judged.table
 
 
@@ -199,7 +198,7 @@ def _pictures_of_report(folder):
 
 
 def summary(detector, judged, is_anomaly=None, source=None, model=None):
-    """What was found, as JSON takes it: counts, threshold, quantiles, agreement with labels."""
+    """What was found, as `as_json` takes it: counts, threshold, quantiles, what labels say."""
     from skvae import __version__
 
     scores = judged.scores
