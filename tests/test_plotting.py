@@ -180,14 +180,6 @@ def test_either_labelling_draws_the_same():
         assert legend_texts(display.ax_) == ["normal: 3", "anomalous: 1"]
 
 
-def test_a_histogram_with_a_threshold_that_nothing_passes():
-    display = ScoreHistogramDisplay(scores=[0.1, 0.2, 0.9], threshold=np.inf).plot(bins=3)
-    assert display.threshold_line_ is None
-    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert legend == ["all rows: 3, 0.0 % flagged"]
-    display.figure_.canvas.draw()
-
-
 def test_without_labels_there_is_one_histogram(data):
     display = ScoreHistogramDisplay.from_estimator(MeanDetector().fit(data[0]), data[0])
     assert display.is_anomaly is None

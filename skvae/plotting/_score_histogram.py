@@ -27,7 +27,7 @@ class ScoreHistogramDisplay:
     is_anomaly : array-like of bool of shape (n_samples,), default=None
         True for an anomaly. None draws one histogram of all the scores.
     threshold : float, default=None
-        A score above it is flagged as an anomaly. None, or an infinite one, draws no line.
+        A score above it is flagged as an anomaly. None draws no line.
     name : str, default=None
         Title of the picture.
 
@@ -193,13 +193,13 @@ class ScoreHistogramDisplay:
                 )
             )
         self.threshold_line_ = None
-        if self.threshold is not None and np.isfinite(self.threshold):
+        if self.threshold is not None:
             self.threshold_line_ = ax.axvline(
                 self.threshold, color="black", ls="--", label=f"threshold {self.threshold:.4g}"
             )
         ax.set_xlabel("anomaly score (higher = more anomalous)")
         ax.set_ylabel("rows" if stat == "count" else "rows of the class (%)")
-        drawn = self.bars_ + ([] if self.threshold_line_ is None else [self.threshold_line_])
+        drawn = self.bars_ + ([] if self.threshold is None else [self.threshold_line_])
         ax.legend(handles=drawn, framealpha=1)
         set_title(ax, self.name)
         self.ax_, self.figure_ = ax, ax.figure
