@@ -23,7 +23,7 @@ from PIL import Image
 
 import skvae
 from skvae import cli
-from skvae.cli import _models
+from skvae.cli import _model_file
 from skvae.cli._options import DETECTORS, UNTYPED, typed, typed_value
 
 QUICK = ["--max-steps", "20", "--random-state", "0", "--verbose", "0"]
@@ -468,10 +468,10 @@ def test_a_killed_fit_in_a_folder_goes_on(call, data, tmp_path):
 
 
 def test_the_ending_of_a_model_may_be_left_out(tmp_path):
-    assert _models.model_path(Path("a/m")) == Path("a/m.safetensors")
-    assert _models.model_path(Path("a/m.st")) == Path("a/m.st")
+    assert _model_file.model_path(Path("a/m")) == Path("a/m.safetensors")
+    assert _model_file.model_path(Path("a/m.st")) == Path("a/m.st")
     (tmp_path / "m").mkdir()
-    assert _models.existing_model(tmp_path / "m") == tmp_path / "m.safetensors"
+    assert _model_file.existing_model(tmp_path / "m") == tmp_path / "m.safetensors"
 
 
 @pytest.mark.slow

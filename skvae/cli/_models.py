@@ -1,7 +1,6 @@
 """skvae fit, predict, explain and info: thin, they read, call and print."""
 
 import json
-import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +12,16 @@ import pandas as pd
 from skvae._optional import require
 from skvae.cli._described import described, print_summary, shown_features, two_columns
 from skvae.cli._input import read_to_fit, read_to_judge
+from skvae.cli._model_file import (
+    SUFFIX,
+    check_writable,
+    existing_model,
+    load_detector,
+    model_path,
+)
 from skvae.cli._options import detector_class, typed_parameters, with_parameters
 from skvae.cli._shown import note, print_json, print_table, shown_threshold
 
-SUFFIX = ".safetensors"
 GOES_ON = ", but the same command goes on from the last complete epoch"
 
 
@@ -319,47 +324,6 @@ def add_model_commands(app):
         rows["threshold"] = shown_threshold(rows["threshold"])
         print_table("", two_columns({key.replace("_", " "): value for key, value in rows.items()}))
         print_table("parameters", two_columns(shown["parameters"]))
-
-
-def model_path(path):
-    """The file to write: with the usual ending where none is given."""
-    return path if path.suffix or not path.name else path.with_name(path.name + SUFFIX)
-
-
-def existing_model(path):
-    """The file to read: the ending may be left out."""
-    return path if path.is_file() else model_path(path)
-
-
-def check_writable(path, what, suffix, input):
-    """Refuse, before the work, a file that could not be written after it; make nothing yet.
-
-    A file that is there is replaced only where its name says that it is another of its kind.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name the {what} file to write.")
-    if path.resolve() == input.expanduser().resolve():
-        raise FileExistsError(f"{path} is the input: name another file for the {what}.")
-    if path.exists() and path.suffix.lower() != suffix:
-        raise FileExistsError(
-            f"{path} is there already, and only a {suffix} file would be replaced: name another "
-            f"file for the {what}."
-        )
-    folder = next(each for each in path.absolute().parents if each.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written to: name another place for the {what}.")
-
-
-def load_detector(path, device="cpu"):
-    """The detector that a model file holds."""
-    from skvae import load
-
-    if not existing_model(path).is_file():
-        raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
-    loaded = load(existing_model(path), device=device)
-    if not hasattr(loaded, "anomaly_score"):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
-    return loaded
 
 
 def make_detector(name, given, normal, texts, verbose):
