@@ -46,7 +46,8 @@ def write_report(
     - ``pictures``: of the ``top_k`` highest scores, original, reconstruction, difference and error
       map of an image, in one colour scale kept from the training; of a row the features that add
       most to its score;
-    - ``summary.json``: counts, threshold, quantiles of the scores, and what the labels say of them;
+    - ``summary.json``: counts, threshold (null where it is infinite), quantiles of the scores, and
+      what the labels say of them;
     - ``report.html``: a page for people, in one file.
 
     It takes its place when it is complete; an interrupted call leaves what was there before.
@@ -86,7 +87,8 @@ def write_report(
     ImportError
         If matplotlib is missing.
     OSError
-        If the folder holds anything but a report, or cannot be written.
+        If the folder holds anything but a report, lies in that of X, holds the one you are in, or
+        cannot be written.
     ValueError
         If X or the labels do not fit the detector.
 
