@@ -1,9 +1,13 @@
 """Files that are whole or not there at all."""
 
+import json
+import math
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 
 @contextmanager
@@ -47,3 +51,18 @@ def write_text(path, text):
     """Write a text file, whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def as_json(value):
+    """Text of a JSON file; what is not finite becomes null, because JSON has no NaN."""
+    return json.dumps(_jsonable(value), indent=1, allow_nan=False) + "\n"
+
+
+def _jsonable(value):
+    if isinstance(value, dict):
+        return {name: _jsonable(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -23,7 +23,7 @@ from PIL import Image
 
 import skvae
 from skvae import cli
-from skvae.cli import _models
+from skvae.cli import _model_file
 from skvae.cli._options import DETECTORS, UNTYPED, typed, typed_value
 
 QUICK = ["--max-steps", "20", "--random-state", "0", "--verbose", "0"]
@@ -73,6 +73,10 @@ def data(tmp_path_factory):
     return folder
 
 
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
 @pytest.fixture(scope="module")
 def photos_model(data):
     arguments = ["fit", data / "photos" / "good", "-o", data / "photos_model", *QUICK_IMAGES]
@@ -111,7 +115,42 @@ def test_normal_names_the_label_that_is_trained_on(call, data, tmp_path):
     parameters = {"contamination": 0, "max_steps": 20, "random_state": 0}
     same = skvae.VAEDetector(train_on="normal", **parameters).fit(X, y)
     assert shown["threshold"] == same.threshold_
-    assert shown["columns"] == ["age", "income", "size"] and shown["n_samples"] == 120
+    assert shown["columns"] == ["age", "income", "size"]
+    assert (shown["n_samples"], shown["n_trained_on"]) == (120, 110)
+    code, out, _ = call(
+        *("fit", data / "people.csv", "-o", tmp_path / "m.safetensors", "--drop", "city"),
+        *("--index", "id", "--label", "kind", "--normal", "ok", *QUICK),
+    )
+    assert code == 0 and "trained on 110 rows" in out
+
+
+@pytest.mark.filterwarnings("ignore:alpha=0.05 needs at least 19 calibration rows:UserWarning")
+def test_a_threshold_that_nothing_passes(call, tmp_path):
+    """Conformal, with too few rows held out for its rate: infinite, which JSON cannot hold."""
+    rows = pd.DataFrame(np.random.RandomState(0).randn(60, 3), columns=["a", "b", "c"])
+    rows.to_csv(tmp_path / "few.csv", index=False)
+    model, few = tmp_path / "m", tmp_path / "few.csv"
+    fit = ["fit", few, "-o", model, "--threshold", "conformal", "--validation-fraction", "0.1"]
+    code, out, _ = call(*fit, *QUICK)
+    assert code == 0 and "threshold none: 0.0% of the scores" in out
+    code, out, _ = call(*fit, "--json", *QUICK)
+    assert code == 0 and json.loads(out)["threshold"] is None
+    assert skvae.load(tmp_path / "m.safetensors").threshold_ == np.inf
+    judge = ["predict", model, few, "--verbose", "0"]
+    code, out, _ = call(*judge, "-o", tmp_path / "report", "--top-k", "1")
+    assert code == 0 and "60 judged: 0 anomalies (0.0%), 60 normal; threshold none" in out
+    assert json.loads((tmp_path / "report" / "summary.json").read_text())["threshold"] is None
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "No row can be flagged: the threshold is infinite" in page
+    assert "dashed" not in page and not re.search(r"\b(inf|nan)\b", re.sub('src="[^"]*"', "", page))
+    code, out, _ = call(*judge, "--json")
+    assert code == 0 and json.loads(out)["threshold"] is None
+    code, out, _ = call("explain", model, few, "--name", "3", "-o", tmp_path / "why.png")
+    assert code == 0 and "threshold none" in out
+    code, out, _ = call("info", model, "--json")
+    assert code == 0 and json.loads(out)["threshold"] is None
+    code, out, _ = call("info", model)
+    assert code == 0 and re.search(r"threshold +│? *none", out)
 
 
 def test_predict_writes_a_report(call, data, tmp_path):
@@ -260,6 +299,14 @@ def test_info(call, data):
             "photos has no folder 'fine' of normal images; it has goo",
         ),
         ("fit photos -o photos", "photos is a folder: name the model file to write."),
+        ("fit people.csv -o people.csv", "people.csv is the input: name another file for the mode"),
+        ("fit people.npz -o people.csv", "people.csv is there already, and only a .safetensors f"),
+        ("fit photos -o m --folder photos/run", "photos/run lies in the input photos, whose"),
+        ("explain people people.csv -o people.csv", "people.csv is the input: name another"),
+        ("explain people people.csv -o gaps.csv", "gaps.csv is there already, and only a .png"),
+        ("explain people people.csv -o photos", "photos is a folder: name the picture file"),
+        ("explain people photos -o photos/good/00.png", "lies in the input photos, whose images"),
+        ("predict people photos -o photos/report", "photos/report lies in the input photos"),
         ("fit photos/good -o m --detector VAEDetector", "VAEDetector takes tables, but the input"),
         (
             "fit people.npz -o m --detector Forest",
@@ -299,12 +346,12 @@ def test_info(call, data):
 )
 def test_wrong_input_is_one_line_and_code_2(call, data, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(data)
-    before = sorted(data.rglob("*"))
+    before = contents(data)
     code, out, err = call(*arguments.split())
     assert (code, out) == (2, "")
     line = [each for each in err.splitlines() if not re.search("are left out|reading the", each)]
     assert len(line) == 1 and line[0].startswith("skvae: ") and message in line[0]
-    assert sorted(data.rglob("*")) == before
+    assert contents(data) == before
 
 
 def test_nothing_that_can_be_judged_is_code_1(call, photos_model, tmp_path):
@@ -421,10 +468,10 @@ def test_a_killed_fit_in_a_folder_goes_on(call, data, tmp_path):
 
 
 def test_the_ending_of_a_model_may_be_left_out(tmp_path):
-    assert _models.model_path(Path("a/m")) == Path("a/m.safetensors")
-    assert _models.model_path(Path("a/m.st")) == Path("a/m.st")
+    assert _model_file.model_path(Path("a/m")) == Path("a/m.safetensors")
+    assert _model_file.model_path(Path("a/m.st")) == Path("a/m.st")
     (tmp_path / "m").mkdir()
-    assert _models.existing_model(tmp_path / "m") == tmp_path / "m.safetensors"
+    assert _model_file.existing_model(tmp_path / "m") == tmp_path / "m.safetensors"
 
 
 @pytest.mark.slow

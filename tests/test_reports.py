@@ -28,6 +28,7 @@ from skvae.detectors import WindowDetector
 from skvae.reports import _report as report_module
 from skvae.reports import judge_image, write_report
 from skvae.reports._explained import explained, features_of
+from skvae.reports._judged import RESERVED
 from skvae.reports._page import text as page_text
 
 FILES = ["pictures", "predictions.csv", "report.html", "summary.json"]
@@ -122,6 +123,29 @@ def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detect
     assert found["threshold"] == detector.threshold_
     pictures = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
     assert pictures[0] == "001_row_7.png" and len(pictures) == 3
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_an_index_may_be_called_like_a_column_of_the_report(table, detector, tmp_path, name):
+    rows = table.iloc[:20].rename_axis(name)
+    groups = ["a", "b"] * 10
+    predictions = write_report(detector, rows, tmp_path / "out", groups=groups, top_k=1)
+    assert list(predictions.columns) == [
+        *("row", "group", "anomaly_score", "is_anomaly", "error", "reason")
+    ]
+    assert list(predictions["row"]) == list(range(20))
+    assert list(predictions["group"]) == groups
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert set(found["most_anomalous"][0]) == {"row", "anomaly_score", "picture"}
+
+
+def test_columns_may_be_called_like_what_a_folder_has(tmp_path):
+    rows = np.random.RandomState(0).randn(40, 3)
+    rows = pd.DataFrame(rows, columns=["files", "problems", "path"])
+    rows.iloc[3, 0] = np.nan
+    detector = VAEDetector(max_steps=5, random_state=0).fit(rows.drop(index=3))
+    predictions = write_report(detector, rows, tmp_path / "out", top_k=1)
+    assert list(predictions["reason"][predictions["reason"] != ""]) == ["column 'files' holds nan"]
 
 
 def test_the_page_is_whole_and_shows_names_as_they_are(table, detector, tmp_path):
@@ -248,6 +272,66 @@ def test_a_report_replaces_a_report_and_nothing_else(table, detector, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(FileExistsError, match="is no folder"):
         write_report(detector, table, out / "mine.txt")
+
+
+@pytest.mark.parametrize(
+    ("files", "other"),
+    [
+        ({"pictures/x.jpg": "precious"}, "pictures"),
+        ({"pictures/001_x.png": "precious", "report.html": ""}, "pictures"),
+        ({"predictions.csv": "precious"}, "predictions.csv"),
+        ({"report.html": "precious", "summary.json": "no JSON"}, "report.html"),
+        ({"report.html": "precious", "summary.json": "[]"}, "report.html"),
+        ({"report.html": "precious", "summary.json": '{"n": 1}'}, "report.html"),
+        (
+            {"report.html": "precious", "summary.json": '{"skvae": "1", "most_anomalous": [3]}'},
+            "report.html",
+        ),
+    ],
+)
+def test_files_that_are_called_like_those_of_a_report_are_none(
+    table, detector, tmp_path, files, other
+):
+    for name, text in files.items():
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(FileExistsError, match=f"holds other files than a report, such as '{other}"):
+        write_report(detector, table, tmp_path / "out")
+    assert {name: (tmp_path / "out" / name).read_text() for name in files} == files
+
+
+def test_a_picture_that_the_report_did_not_draw_is_kept(table, detector, tmp_path):
+    out = tmp_path / "out"
+    write_report(detector, table, out, top_k=1)
+    (out / "pictures" / "999_mine.png").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"such as 'pictures/999_mine.png'"):
+        write_report(detector, table, out)
+    assert (out / "pictures" / "999_mine.png").read_text() == "precious"
+
+
+def test_a_report_and_its_input_do_not_mix(image_detector, folder, table, detector, tmp_path):
+    images = load_image_folder(folder / "odd", size=16)
+    for place in (folder / "odd", folder / "odd" / "report"):
+        with pytest.raises(FileExistsError, match="lies in the input|holds other files"):
+            write_report(image_detector, images, place)
+    assert not (folder / "odd" / "report").exists()
+    out = tmp_path / "out"
+    write_report(image_detector, images, out, top_k=2)
+    (tmp_path / "link").symlink_to(out / "pictures")
+    for source in (out / "pictures", tmp_path / "link", out / "predictions.csv"):
+        with pytest.raises(FileExistsError, match=r"holds the input .*, which the report would"):
+            report_module.check_out(out, source)
+    report_module.check_out(tmp_path / "pictures", out / "pictures")
+
+
+def test_the_folder_one_is_in_is_not_replaced(table, detector, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileExistsError, match=r"^\. holds the folder you are in"):
+        write_report(detector, table, ".")
+    write_report(detector, table, "out", top_k=1)
+    monkeypatch.chdir(tmp_path / "out" / "pictures")
+    with pytest.raises(FileExistsError, match=r"^\.\. holds the folder you are in"):
+        write_report(detector, table, "..")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])

@@ -1,6 +1,7 @@
 """Tables from files: numbers come out as they are written, and all else gets a word."""
 
 import csv
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,54 @@ def test_npz(tmp_path):
     assert load_table(tmp_path / "i.npz").data.shape == (2, 8, 8)
     with pytest.raises(ValueError, match="holds images: they have no columns"):
         load_table(tmp_path / "i.npz", drop=["a"])
+
+
+def test_rows_without_a_label_are_an_error(tmp_path):
+    path = written(tmp_path, "id,a,class\nx,1,ok\ny,2,\nz,3,bad\nu,4,  \n")
+    with pytest.raises(ValueError, match=r"^2 of 4 rows of .*table.csv have no label, .* row y, "):
+        load_table(path, index="id", label="class", normal="ok")
+    np.savez(tmp_path / "t.npz", X=np.zeros((3, 4, 4)), y=[0, np.nan, 1])
+    with pytest.raises(ValueError, match=r"^1 of 3 rows of .*t.npz have no label, .* row 1, "):
+        load_table(tmp_path / "t.npz", normal="0")
+    assert load_table(path, index="id", label="class").target[0] == "ok"  # nobody reads them
+
+
+def test_a_single_array_is_no_npz(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 2)))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"a.npz cannot be used: it is no npz file, but a single"):
+        load_table(tmp_path / "a.npz")
+
+
+def flipped(data, start, value):
+    """Overwrite bytes from ``start``, as a damaged disk or a hostile hand does."""
+    return data[:start] + value + data[start + len(value) :]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        # The stream of an array, behind the 30 bytes of its header and the name of the file.
+        (lambda data: flipped(data, 30 + 5 + 20, b"\xff" * 40), "."),
+        # The flag "encrypted" and the method of packing, in the list at the end.
+        (lambda data: flipped(data, data.index(b"PK\x01\x02") + 8, b"\x01"), "encrypted"),
+        (lambda data: flipped(data, data.index(b"PK\x01\x02") + 10, b"\x63"), "compression"),
+        (lambda data: data[: len(data) // 2], "."),
+    ],
+    ids=["damaged", "encrypted", "packed in another way", "cut"],
+)
+def test_npz_files_that_are_spoilt(tmp_path, spoil, message):
+    np.savez_compressed(tmp_path / "t.npz", X=np.random.RandomState(0).randn(50, 3))
+    (tmp_path / "t.npz").write_bytes(spoil((tmp_path / "t.npz").read_bytes()))
+    with pytest.raises(ValueError, match=rf"t.npz cannot be used: .*{message}"):
+        load_table(tmp_path / "t.npz")
+
+
+def test_a_member_of_an_npz_that_is_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as file:
+        file.writestr("X.npy", b"no array")
+    with pytest.raises(ValueError, match=r"X must hold rows of numbers, but has the shape \(\)"):
+        load_table(tmp_path / "t.npz")
 
 
 def test_no_pickle_in_an_npz_is_read(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 
 from skvae.cli._input import takes
 from skvae.cli._options import typed
-from skvae.cli._shown import print_table
+from skvae.cli._shown import print_table, shown_threshold
 
 SHOWN = 10
 
@@ -40,7 +40,7 @@ def print_summary(found, out):
     share = f" ({n_anomalies / n_judged:.1%})" if n_judged else ""
     print(
         f"{n_judged:,} judged: {n_anomalies:,} anomalies{share}, {found['n_normal']:,} normal; "
-        f"threshold {found['threshold']:.4g}"
+        f"threshold {shown_threshold(found['threshold'])}"
     )
     if found["n_not_judged"]:
         print(f"{found['n_not_judged']:,} not judged: predictions.csv says why")

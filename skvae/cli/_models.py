@@ -1,7 +1,6 @@
 """skvae fit, predict, explain and info: thin, they read, call and print."""
 
 import json
-import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +12,16 @@ import pandas as pd
 from skvae._optional import require
 from skvae.cli._described import described, print_summary, shown_features, two_columns
 from skvae.cli._input import read_to_fit, read_to_judge
+from skvae.cli._model_file import (
+    SUFFIX,
+    check_writable,
+    existing_model,
+    load_detector,
+    model_path,
+)
 from skvae.cli._options import detector_class, typed_parameters, with_parameters
-from skvae.cli._shown import note, print_json, print_table
+from skvae.cli._shown import note, print_json, print_table, shown_threshold
 
-SUFFIX = ".safetensors"
 GOES_ON = ", but the same command goes on from the last complete epoch"
 
 
@@ -121,9 +126,12 @@ def add_model_commands(app):
 
         Example: skvae fit photos/ -o model
         """
-        check_writable(out)
-        out = model_path(out)
+        from skvae.reports._report import check_outside
+
+        out = out if out.is_dir() else model_path(out)
+        check_writable(out, "model", SUFFIX, input)
         if folder is not None:
+            check_outside(folder, input, "pictures of the training")
             parameters["random_state"] = parameters["random_state"] or "0"
         given = read_to_fit(
             input,
@@ -144,6 +152,7 @@ def add_model_commands(app):
             "model": str(out),
             "source": str(input),
             "n_samples": len(given.X),
+            "n_trained_on": n_trained_on(made, given),
             "seconds": round(time.perf_counter() - start, 2),
             **described(made),
         }
@@ -151,10 +160,11 @@ def add_model_commands(app):
             return print_json(shown)
         above = float(np.mean(made.calibration_scores_ > made.threshold_))
         print(
-            f"{shown['detector']} for {shown['takes']}, trained on {len(given.X):,} "
+            f"{shown['detector']} for {shown['takes']}, trained on {shown['n_trained_on']:,} "
             f"{'rows' if given.is_table else 'images'} in {shown['seconds']:.0f} s"
         )
-        print(f"threshold {made.threshold_:.4g}: {above:.1%} of the scores it was set by are above")
+        threshold = shown_threshold(made.threshold_)
+        print(f"threshold {threshold}: {above:.1%} of the scores it was set by are above")
         print(f"model: {out}")
 
     @app.command()
@@ -199,7 +209,7 @@ def add_model_commands(app):
         from skvae.reports._report import check_out, summary, write_report
 
         if out is not None:
-            check_out(out)
+            check_out(out, input)
         loaded = load_detector(model, device)
         if threshold is not None:
             loaded.set_threshold(threshold)
@@ -274,7 +284,11 @@ def add_model_commands(app):
         Example: skvae explain model scan.png -o why.png
         """
         from skvae.reports._explained import explained
+        from skvae.reports._report import check_outside
 
+        if out is not None:
+            check_writable(out, "picture", ".png", input)
+            check_outside(out, input, "the picture")
         loaded = load_detector(model, device)
         given = read_to_judge(
             input,
@@ -291,7 +305,7 @@ def add_model_commands(app):
             return print_json(found)
         print(
             f"{found['name']}: {'anomaly' if found['is_anomaly'] else 'normal'}, score "
-            f"{found['anomaly_score']:.4g}, threshold {found['threshold']:.4g}"
+            f"{found['anomaly_score']:.4g}, threshold {shown_threshold(found['threshold'])}"
         )
         if found["features"]:
             print_table("", shown_features(found["features"]))
@@ -307,39 +321,9 @@ def add_model_commands(app):
             return print_json(shown)
         rows = {key: value for key, value in shown.items() if key != "parameters"}
         rows["bytes"] = f"{rows['bytes']:,}"
+        rows["threshold"] = shown_threshold(rows["threshold"])
         print_table("", two_columns({key.replace("_", " "): value for key, value in rows.items()}))
         print_table("parameters", two_columns(shown["parameters"]))
-
-
-def model_path(path):
-    """The file to write: with the usual ending where none is given."""
-    return path if path.suffix or not path.name else path.with_name(path.name + SUFFIX)
-
-
-def existing_model(path):
-    """The file to read: the ending may be left out."""
-    return path if path.is_file() else model_path(path)
-
-
-def check_writable(path):
-    """Refuse, before the work, a file that could not be written after it; make nothing yet."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name the model file to write.")
-    folder = next(each for each in path.absolute().parents if each.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written to: name another place for the model.")
-
-
-def load_detector(path, device="cpu"):
-    """The detector that a model file holds."""
-    from skvae import load
-
-    if not existing_model(path).is_file():
-        raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
-    loaded = load(existing_model(path), device=device)
-    if not hasattr(loaded, "anomaly_score"):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}, which is no detector.")
-    return loaded
 
 
 def make_detector(name, given, normal, texts, verbose):
@@ -388,6 +372,13 @@ def train(detector, given, out, folder=None):
         else:
             fit_in_folder(detector, X, y, folder=folder)
         save(detector, out)
+
+
+def n_trained_on(detector, given):
+    """How many of the rows or images the detector trained on, those held out among them."""
+    if detector.train_on == "normal":
+        return int(np.count_nonzero(~given.is_anomaly()))
+    return len(given.X)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What the command line prints: tables, JSON, one line of an error."""
 
-import json
+import math
 import sys
 
+from skvae._files import as_json
 from skvae._optional import require
 
 
@@ -31,7 +32,12 @@ def print_table(title, frame):
 
 def print_json(value):
     """Print what JSON holds, and nothing else, for another program to read."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    print(as_json(value), end="")
+
+
+def shown_threshold(threshold):
+    """A threshold as it is read; none where no score can be above it."""
+    return "none" if threshold in (None, math.inf) else f"{threshold:.4g}"
 
 
 def note(text):

@@ -2,9 +2,11 @@
 
 import csv
 import difflib
+import lzma
 import re
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,16 @@ _CSV_ERRORS = (
     pd.errors.ParserError,
     pd.errors.ParserWarning,
     pd.errors.EmptyDataError,
+)
+# What zipfile says of archives that are cut, damaged, encrypted or packed in some other way.
+_NPZ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
 )
 
 
@@ -68,7 +80,8 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     OSError
         If there is no such file, or it cannot be read.
     ValueError
-        If the file is no table, a column holds text, or a named column does not exist.
+        If the file is no table, a column holds text, a named column does not exist, or a label is
+        missing where ``normal`` is given.
 
     Examples
     --------
@@ -91,7 +104,7 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     frame, target = _read(path, header)
     if isinstance(frame, np.ndarray):
         _refuse_names(path, drop, index, label)
-        return Bunch(data=frame, target=_labels(target, normal), left_out=[], gaps={})
+        return Bunch(data=frame, target=_labels(target, normal, path), left_out=[], gaps={})
     is_named = not pd.api.types.is_integer_dtype(frame.columns)
     frame.columns = [str(name) for name in frame.columns]
     for name in (*drop, *(each for each in (index, label) if each is not None)):
@@ -114,7 +127,8 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     data, gaps = _numbers(frame, path)
     if columns is None and not is_named:
         data.columns = range(data.shape[1])
-    return Bunch(data=data, target=_labels(target, normal), left_out=left_out, gaps=gaps)
+    target = _labels(target, normal, path, data.index)
+    return Bunch(data=data, target=target, left_out=left_out, gaps=gaps)
 
 
 def _read(path, header):
@@ -165,13 +179,14 @@ def _read_csv(path, header):
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, _npz(file) as arrays:
             names = list(arrays)
             name = "X" if "X" in names or len(names) != 1 else names[0]
             if name not in names:
                 raise ValueError(f"it holds no array X, but {', '.join(names) or 'nothing'}")
-            X, y = arrays[name], arrays["y"] if "y" in names else None
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            X = np.asarray(arrays[name])  # a member that is no array comes as bytes
+            y = np.asarray(arrays["y"]) if "y" in names else None
+    except _NPZ_ERRORS as error:
         raise ValueError(f"{path} cannot be used: {error}.") from error
     if X.ndim < 2 or X.dtype.kind not in "fiub":
         raise ValueError(
@@ -181,6 +196,13 @@ def _read_npz(path):
     if y is not None and y.shape != X.shape[:1]:
         raise ValueError(f"{path} cannot be used: y has the shape {y.shape} for {len(X)} rows.")
     return (pd.DataFrame(X) if X.ndim == 2 else X), y
+
+
+def _npz(file):
+    arrays = np.load(file, allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise ValueError("it is no npz file, but a single array; np.savez(path, X=X) makes one")
+    return arrays
 
 
 def _refuse_names(path, drop, index, label):
@@ -239,13 +261,22 @@ def _refused(no_numbers, path):
     return words
 
 
-def _labels(target, normal):
+def _labels(target, normal, path, rows=None):
+    """The labels, True for an anomaly where ``normal`` names those that are none."""
     if target is None or normal is None:
         if normal is not None:
             raise ValueError(
                 f"normal={normal!r} names a label, but there are no labels: give label."
             )
         return target
+    is_empty = np.array([pd.isna(label) or not str(label).strip() for label in target], bool)
+    if is_empty.any():
+        first = int(is_empty.argmax())
+        raise ValueError(
+            f"{is_empty.sum()} of {len(target)} rows of {path} have no label, the first of them "
+            f"row {first if rows is None else rows[first]}, so whether they are normal is not "
+            "known: fill the labels in, or take the rows out of the file."
+        )
     names = np.array([_label_name(label) for label in target])
     if normal not in names:
         found = ", ".join(sorted(set(names.tolist()))[:8])

@@ -7,9 +7,12 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from skvae.base._input import LARGEST_VALUE
+from skvae.datasets import ImageFolder
 
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
+# What else stands in a line of the report: an index of such a name cannot have a column.
+RESERVED = {"group", "anomaly_score", "is_anomaly", "error", "reason", "picture"}
 
 
 class Judged(NamedTuple):
@@ -79,7 +82,7 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     lines["error"] = ["unusable" if i in gaps else "" for i in range(len(X))]
     lines["reason"] = [gaps.get(i, "") for i in range(len(X))]
     positions = np.arange(len(X))
-    problems = list(getattr(X, "problems", ()))
+    problems = X.problems if isinstance(X, ImageFolder) else []
     if problems:
         skipped = pd.DataFrame({key: [file for file, _ in problems], "error": "unreadable"})
         skipped["reason"] = [reason for _, reason in problems]
@@ -107,10 +110,11 @@ def as_seen(detector, X):
 
 
 def _names(X):
-    if hasattr(X, "files"):
+    if isinstance(X, ImageFolder):
         return "file", X.files
     if hasattr(X, "iloc"):
-        return str(X.index.name or "row"), [_one_name(name) for name in X.index]
+        key = str(X.index.name or "row")
+        return "row" if key in RESERVED else key, [_one_name(name) for name in X.index]
     return "row" if np.ndim(X) == 2 else "image", np.arange(len(X))
 
 
@@ -121,7 +125,7 @@ def _one_name(name):
 
 def _gaps(X):
     """Rows of a table with a value that no detector takes, and which it is."""
-    if hasattr(X, "files") or X.ndim != 2:
+    if isinstance(X, ImageFolder) or X.ndim != 2:
         return {}
     values = np.asarray(X, dtype=np.float64)
     is_bad = ~(np.abs(values) <= LARGEST_VALUE)  # NaN as well

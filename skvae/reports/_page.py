@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from typing import NamedTuple
 
 from skvae.reports._style import STYLE
@@ -67,6 +68,8 @@ def text(value):
 
 
 def _number(value):
+    if value == math.inf:
+        return "none"  # of a threshold: all else is finite
     return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.4g}"
 
 
@@ -118,6 +121,14 @@ def _counts(found, one, many):
     if not n:
         return f'<div class="tiles">{shown}</div>'
     share, expected = n_anomalies / n, found["expected_share_of_anomalies"]
+    if found["threshold"] == math.inf:
+        return (
+            f'<div class="tiles">{shown}</div>\n'
+            f"<p>No {one} can be flagged: the threshold is infinite, as it is where too few {many} "
+            "were held out of the training to keep the rate that was asked for. The scores still "
+            "say which stand out most. "
+            '<a href="#how">How to read this page</a></p>'
+        )
     return (
         f'<div class="tiles">{shown}</div>\n'
         f"<p>{share:.1%} of these {many} are flagged: their anomaly score is above the threshold "
@@ -132,11 +143,13 @@ def _histogram(detector, histogram, many):
         return ""
     held_out = detector.calibration_is_held_out_
     kind = "held out of the training" if held_out else "the model was trained on"
+    line = "The dashed line is the threshold; what lies to its right is flagged. "
     return (
         "<h2>All scores</h2>\n"
         + _picture(histogram, "Histograms of anomaly scores, with the threshold", "wide")
-        + f'\n<p class="quiet">Above: {many} {kind}. Below: the {many} judged here. The dashed '
-        "line is the threshold; what lies to its right is flagged. Where the lower histogram as a "
+        + f'\n<p class="quiet">Above: {many} {kind}. Below: the {many} judged here. '
+        + ("" if detector.threshold_ == math.inf else line)
+        + "Where the lower histogram as a "
         "whole lies further right than the upper one, the input as a whole is unlike the "
         "training.</p>"
     )
@@ -201,10 +214,12 @@ def _most_anomalous(detector, key, closeups, many):
                 *(_thumbnails(each) if of_images else [_features_in_words(each.features)]),
             ]
         )
+    threshold = f", above the threshold of {_number(detector.threshold_)} or not"
+    if detector.threshold_ == math.inf:
+        threshold = ""
     return (
         f"<h2>The {len(closeups)} most anomalous {many}</h2>\n"
-        f"<p>Those of the highest scores, above the threshold of {_number(detector.threshold_)} "
-        "or not.</p>\n" + _table(columns, rows)
+        f"<p>Those of the highest scores{threshold}.</p>\n" + _table(columns, rows)
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from skvae._files import replacing_folder
+from skvae._files import as_json, replacing_folder
 from skvae._optional import require
+from skvae.datasets import ImageFolder
 from skvae.metrics import anomaly_labels
 from skvae.reports._explained import feature_names, features_of, holds_images
 from skvae.reports._judged import as_seen, judge, rows_at
@@ -45,7 +46,8 @@ def write_report(
     - ``pictures``: of the ``top_k`` highest scores, original, reconstruction, difference and error
       map of an image, in one colour scale kept from the training; of a row the features that add
       most to its score;
-    - ``summary.json``: counts, threshold, quantiles of the scores, and what the labels say of them;
+    - ``summary.json``: counts, threshold (null where it is infinite), quantiles of the scores, and
+      what the labels say of them;
     - ``report.html``: a page for people, in one file.
 
     It takes its place when it is complete; an interrupted call leaves what was there before.
@@ -85,7 +87,8 @@ def write_report(
     ImportError
         If matplotlib is missing.
     OSError
-        If the folder holds anything but a report, or cannot be written.
+        If the folder holds anything but a report, lies in that of X, holds the one you are in, or
+        cannot be written.
     ValueError
         If X or the labels do not fit the detector.
 
@@ -108,7 +111,7 @@ def write_report(
     (True, 7)
     """
     require("matplotlib", extra="plot", what="A report")  # before the work
-    check_out(out)
+    check_out(out, X.path if isinstance(X, ImageFolder) else None)
     start = time.perf_counter()
     X = X if hasattr(X, "ndim") else np.asarray(X)
     is_anomaly = None if y is None else anomaly_labels(y)
@@ -131,26 +134,73 @@ def write_report(
         html = page(detector, judged, found, closeups, drawn, many)
         (folder / "report.html").write_text(html, encoding="utf-8")
         found["seconds"] = round(time.perf_counter() - start, 2)
-        text = json.dumps(found, indent=1, allow_nan=False)
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        (folder / "summary.json").write_text(as_json(found), encoding="utf-8")
     return judged.table
 
 
-def check_out(out):
-    """Refuse to replace a folder that holds anything but a report."""
+def check_out(out, source=None):
+    """Refuse to replace a folder that holds anything but a report, or to mix it with the input."""
     out = Path(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise FileExistsError(f"{out} is no folder: name a new one for the report.")
-    others = {each.name for each in out.iterdir()} - OWN_FILES if out.exists() else set()
-    if others:
+    other = _other_than_report(out) if out.exists() else None
+    if other is not None:
         raise FileExistsError(
-            f"{out} holds other files than a report, such as {sorted(others)[0]!r}: name a new "
+            f"{out} holds other files than a report, such as {other!r}: name a new "
             "folder, so that nothing is lost."
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise FileExistsError(
+            f"{out} holds the folder you are in, which cannot be replaced: name another folder "
+            "for the report."
+        )
+    if source is None:
+        return
+    check_outside(out, source, "the report")
+    if Path(source).expanduser().resolve().is_relative_to(out.resolve()):
+        raise FileExistsError(
+            f"{out} holds the input {source}, which the report would replace: name another folder."
         )
 
 
+def check_outside(out, source, what):
+    """Refuse to write into a folder that is read: what is written would be read the next time."""
+    source = Path(source).expanduser()
+    if source.is_dir() and Path(out).resolve().is_relative_to(source.resolve()):
+        raise FileExistsError(
+            f"{out} lies in the input {source}, whose images {what} would be taken for: name a "
+            "place outside of it."
+        )
+
+
+def _other_than_report(folder):
+    """Some file of the folder that no report has written; None where there is none."""
+    names = {each.name for each in folder.iterdir()}
+    if not names:
+        return None
+    pictures = _pictures_of_report(folder)
+    if pictures is None:  # whatever the files are called
+        return min(names)
+    others = names - OWN_FILES
+    if "pictures" in names:
+        others |= {f"pictures/{each.name}" for each in (folder / "pictures").iterdir()} - pictures
+    return min(others, default=None)
+
+
+def _pictures_of_report(folder):
+    """The pictures that the report in the folder names; None where there is no report."""
+    if not (folder / "report.html").is_file():
+        return None
+    try:
+        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        found["skvae"]
+        return {each["picture"] for each in found["most_anomalous"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def summary(detector, judged, is_anomaly=None, source=None, model=None):
-    """What was found, as JSON takes it: counts, threshold, quantiles, agreement with labels."""
+    """What was found, as `as_json` takes it: counts, threshold, quantiles, what labels say."""
     from skvae import __version__
 
     scores = judged.scores

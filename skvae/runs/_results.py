@@ -1,7 +1,5 @@
 """What a fit has come to: results.json and the model file."""
 
-import json
-import math
 import warnings
 from copy import copy
 from importlib.metadata import version
@@ -15,7 +13,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from skvae._files import write_text
+from skvae._files import as_json, write_text
 from skvae.metrics import anomaly_labels
 from skvae.persistence import save
 from skvae.runs._identity import described_detector
@@ -75,18 +73,3 @@ def _metrics(detector, X, y):
         "roc_auc": roc_auc_score(is_anomaly, scores),
         "average_precision": average_precision_score(is_anomaly, scores),
     } | counts
-
-
-def as_json(value):
-    """Text of a JSON file; what is not finite becomes null, because JSON has no NaN."""
-    return json.dumps(_jsonable(value), indent=1, allow_nan=False) + "\n"
-
-
-def _jsonable(value):
-    if isinstance(value, dict):
-        return {name: _jsonable(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(each) for each in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,12 +5,11 @@ from time import monotonic
 import numpy as np
 import torch
 
-from skvae._files import write_text
+from skvae._files import as_json, write_text
 from skvae.base._detector import history_table
 from skvae.runs._checkpoint import read_checkpoint, write_checkpoint, write_weights
 from skvae.runs._identity import check_same, described_detector, described_training
 from skvae.runs._pictures import draw_history, draw_reconstructions
-from skvae.runs._results import as_json
 from skvae.training import Callback, resume, training_state
 
 CHECKPOINT = "checkpoint.safetensors"
