@@ -514,11 +514,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         with pytest.raises(ValueError) as error:
             fit_in_folder(of_tables(), rows(), folder=tmp_path)
         assert str(error.value).startswith(f"{path} cannot be read as a checkpoint: ")
-        assert str(error.value).endswith("or delete it, and the training begins anew.")
+        assert str(error.value).endswith("or use another folder, and the training begins anew.")
         assert path.read_bytes() == content
-    path.unlink()
+    path.write_bytes(whole)
     fit_in_folder(of_tables(), rows(), folder=tmp_path)
-    assert path.exists()
 
 
 def test_a_model_file_is_no_checkpoint(tmp_path):
@@ -530,9 +529,50 @@ def test_a_model_file_is_no_checkpoint(tmp_path):
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
     torn = [".history.json.123", "reconstructions/.epoch_0002.png.77"]
-    others = [".gitignore", "notes.txt", ".cache.1"]
-    (tmp_path / "reconstructions").mkdir()
+    others = [
+        ".gitignore",
+        "notes.txt",
+        ".cache.1",
+        ".settings.json.1",
+        ".history.json.1.old",
+        ".cat.png.2",
+        "reconstructions/.history.json.123",
+        "reconstructions/.cat.png.2",
+        "mine/.history.json.123",
+        "mine/.model.safetensors.9",
+        "mine/results.json",
+    ]
+    for folder in ("reconstructions", "mine"):
+        (tmp_path / folder).mkdir()
     for name in torn + others:
         (tmp_path / name).write_text("half")
     fit_in_folder(of_tables(), rows(), folder=tmp_path)
-    assert [(tmp_path / name).exists() for name in torn + others] == [False] * 2 + [True] * 3
+    assert not any((tmp_path / name).exists() for name in torn)
+    assert all((tmp_path / name).read_text() == "half" for name in others)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "checkpoint.safetensors"])
+def test_no_file_is_overwritten_that_no_fit_has_written(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError) as error:
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path} holds {name}, which a fit would overwrite, but no checkpoint.safetensors that "
+        "it could go on with: use another folder."
+    )
+    assert contents(tmp_path) == {tmp_path / name: b"mine"}
+
+
+def test_what_a_kill_left_out_beside_the_checkpoint_is_written_when_the_fit_goes_on(
+    dies_after, tmp_path
+):
+    dies_after(1)
+    with pytest.raises(Killed):
+        fit_in_folder(of_tables(lr=1e-3), rows(), folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    dies_after(1)
+    with pytest.raises(Killed):
+        fit_in_folder(of_tables(lr=1e-3), rows(), folder=tmp_path)
+    assert len(json.loads((tmp_path / "history.json").read_text())) == 1
+    with safe_open(tmp_path / "best.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["about"])["epoch"] == 1

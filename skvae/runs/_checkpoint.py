@@ -31,8 +31,8 @@ def read_checkpoint(path):
             return _unpacked(stored.model, stored)
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} cannot be read as a checkpoint: {error} Put a copy of it back; or delete it, "
-            "and the training begins anew."
+            f"{path} cannot be read as a checkpoint: {error} Put a copy of it back; or use another "
+            "folder, and the training begins anew."
         ) from error
 
 
