@@ -29,6 +29,7 @@ from skorch.callbacks import (
 
 from skvae import AEDetector, ConvVAEDetector, VAEDetector, fit_in_folder, load
 from skvae.metrics import roc_auc
+from skvae.persistence._file import write
 from skvae.runs import _watch
 from skvae.thresholds import Percentile
 from skvae.training import _net
@@ -397,6 +398,34 @@ def test_a_callback_may_end_the_training(tmp_path):
         assert_same_fit(alone, detector)
 
 
+class Long(Callback):
+    """As if 20,000 epochs had come before the fifth, of which some recorded more than others."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) != 5:
+            return
+        first, losses = net.history[0], net.epoch_losses_[0]
+        rows = [{**first, "epoch": i, "dur": i / 7, "batches": [{}]} for i in range(20_000)]
+        rows[10] |= {"batches": [{"lr": 0.5}, {}], "note": None}
+        rows[11]["note"] = "half way"
+        rows[12]["train_loss"] = float("nan")
+        net.history[:0] = rows
+        net.epoch_losses_[:0] = [losses] * 20_000
+
+
+def test_a_long_training_goes_on(tmp_path):
+    detector = fit_in_folder(of_tables(callbacks=[Long()]), rows(), folder=tmp_path)
+    assert len(detector.history_) == 20_005
+    again = fit_in_folder(of_tables(callbacks=[Long()]), rows(), folder=tmp_path)
+    assert_same_fit(detector, again)
+    # Bits, types, missing values and the order of names; NaN is no equal of itself.
+    assert repr(list(again.net_.history)) == repr(list(detector.net_.history))
+    for own, other in zip(again.net_.epoch_losses_, detector.net_.epoch_losses_, strict=True):
+        assert torch.equal(own, other)
+    start = (tmp_path / "checkpoint.safetensors").read_bytes()[:8]
+    assert int.from_bytes(start, "little") < 20_000, "the header does not grow with the epochs"
+
+
 # -- refused --------------------------------------------------------------------------------
 
 
@@ -523,6 +552,33 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_a_model_file_is_no_checkpoint(tmp_path):
     fit_in_folder(of_tables(), rows(), folder=tmp_path)
     os.replace(tmp_path / "model.safetensors", tmp_path / "checkpoint.safetensors")
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{"dict": []}, {"dict": [["detector", 1]]}, [], None, {"tensor": "x"}, {"list": 3, "x": 4}],
+    ids=str,
+)
+def test_an_intact_file_of_something_else_is_no_checkpoint(model, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    write(path, model, {})
+    with pytest.raises(ValueError) as error:
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+    assert str(error.value).startswith(f"{path} cannot be read as a checkpoint: ")
+
+
+def test_a_checkpoint_of_deep_lists_is_no_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    model = []
+    for _ in range(900):
+        model = [model]
+    write(path, model, {})
+    content = path.read_bytes()
+    n = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + n].replace(b"[]", b"[" * 100_000 + b"]" * 100_000)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + n :])
     with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
         fit_in_folder(of_tables(), rows(), folder=tmp_path)
 
