@@ -1,9 +1,11 @@
 """Files that are whole or not there at all."""
 
+import glob
 import json
 import math
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +21,8 @@ def replacing(path):
     try:
         with open(beside, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name and no content
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -28,14 +32,16 @@ def replacing(path):
 def replacing_folder(path):
     """Make a folder beside ``path`` that takes its place, with all it holds, once it is complete.
 
-    What stood at ``path`` stays as it is until then, and is removed after.
+    What stood at ``path`` stays as it is until then, and is removed after. If the process is killed
+    between the two moves, the next one puts it back.
     """
     path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    before = path.with_name(f".{path.name}.{os.getpid()}.before")
-    beside.mkdir()
+    _put_back(path)
+    place = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    beside, before = place / "new", place / "before"
     try:
+        beside.mkdir()  # with the permissions of any folder; those of ``place`` are the owner's
         yield beside
         if path.exists():
             os.replace(path, before)
@@ -43,8 +49,18 @@ def replacing_folder(path):
     finally:
         if before.exists() and not path.exists():  # interrupted between the two
             os.replace(before, path)
-        for folder in (beside, before):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _put_back(path):
+    """Undo the first move of a process that was killed before the second."""
+    if path.exists():
+        return
+    moved = path.parent.glob(f".{glob.escape(path.name)}.*/before")
+    last = max(moved, key=lambda each: each.parent.stat().st_mtime, default=None)
+    if last is not None:
+        os.replace(last, path)
+        shutil.rmtree(last.parent, ignore_errors=True)
 
 
 def write_text(path, text):

@@ -26,8 +26,9 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     detector : outlier detector
-        Of skvae, of scikit-learn, or any other with ``fit(X)`` and ``predict(X)``, which is -1 for
-        an anomaly and +1 else. A fitted one is kept by ``sklearn.frozen.FrozenEstimator``.
+        Of skvae, of scikit-learn, or any other with ``fit(X, y)`` and ``predict(X)``, which is -1
+        for an anomaly and +1 else; ``y`` is None, unless ``train_on="all"``. A fitted one is kept
+        by ``sklearn.frozen.FrozenEstimator``.
     classifier : classifier
         With ``fit(X, y)`` and ``predict(X)``.
     normal_label : str, int, bool or None, default="normal"

@@ -18,6 +18,7 @@ import struct
 import sys
 import time
 from collections import Counter
+from itertools import islice, permutations
 from pathlib import Path
 
 import joblib
@@ -259,6 +260,33 @@ class Run:
         write(self.hostile, model, arrays)
         assert len(self.load("bomb").bomb) > 300_000
 
+    def bombs_of_one_array(self):
+        """An array of 1 MB, thousands of copies of which are asked for."""
+        flat = np.zeros(1 << 20, np.uint8)
+        orders = islice(permutations(range(9)), 1, 3000)
+        bombs = {
+            "text": (flat.view(np.uint32)[:, None], [{"text": ["x", None]}] * 3000),
+            "orders": (flat.reshape(1 << 12, *[2] * 8), [{"array": ["x", o]} for o in orders]),
+            "list": (flat, [{"array": ["x", None]}] * 3000),
+            "columns": (
+                flat,
+                {"table": [None, [[f"{i}", {"array": ["x", None]}] for i in range(3000)]]},
+            ),
+            "constants": (
+                flat,
+                {"table": [{"array": ["x", None]}, [[f"{i}", 0] for i in range(3000)]]},
+            ),
+            "neighbors": (
+                flat[:, None],
+                [{"neighbors": [1, {"array": ["x", None]}]} for _ in range(3000)],
+            ),
+        }
+        for name, (array, tree) in bombs.items():
+            model, arrays = self.original()
+            model["state"]["bomb_"] = tree
+            write(self.hostile, model, arrays | {"x": array})
+            assert self.load("bombs of one array") is None, name
+
 
 def main(folder):
     run = Run(folder)
@@ -266,6 +294,7 @@ def main(folder):
     sys.addaudithook(stop_at_pickles_and_processes)
     run.foreign()
     run.bomb()
+    run.bombs_of_one_array()
     run.damaged(flipped, 700)
     run.damaged(truncated, 300)
     run.damaged(spliced, 300)

@@ -342,3 +342,17 @@ def test_the_spread_over_seeds_falls(X):
         dets = [vae(n_estimators, random_state=seed, max_steps=60).fit(X) for seed in range(6)]
         spread[n_estimators] = np.std([det.anomaly_score(row)[0] for det in dets])
     assert spread[5] < 0.8 * spread[1]
+
+
+def test_members_are_taken_out_without_a_copy_of_the_stack_for_each(make, X, monkeypatch):
+    """Memory would grow with the square of their number."""
+    det = make().fit(X)
+    module = det.net_.module_
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", None)
+    members = module.unstack()
+    for i, member in enumerate(members):
+        for own, of_all in zip(member.parameters(), module.parameters(), strict=True):
+            assert torch.equal(own, of_all[i : i + 1]) and own.requires_grad == of_all.requires_grad
+            own.data.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

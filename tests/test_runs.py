@@ -29,6 +29,7 @@ from skorch.callbacks import (
 
 from skvae import AEDetector, ConvVAEDetector, VAEDetector, fit_in_folder, load
 from skvae.metrics import roc_auc
+from skvae.persistence._file import write
 from skvae.runs import _watch
 from skvae.thresholds import Percentile
 from skvae.training import _net
@@ -397,6 +398,34 @@ def test_a_callback_may_end_the_training(tmp_path):
         assert_same_fit(alone, detector)
 
 
+class Long(Callback):
+    """As if 20,000 epochs had come before the fifth, of which some recorded more than others."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) != 5:
+            return
+        first, losses = net.history[0], net.epoch_losses_[0]
+        rows = [{**first, "epoch": i, "dur": i / 7, "batches": [{}]} for i in range(20_000)]
+        rows[10] |= {"batches": [{"lr": 0.5}, {}], "note": None}
+        rows[11]["note"] = "half way"
+        rows[12]["train_loss"] = float("nan")
+        net.history[:0] = rows
+        net.epoch_losses_[:0] = [losses] * 20_000
+
+
+def test_a_long_training_goes_on(tmp_path):
+    detector = fit_in_folder(of_tables(callbacks=[Long()]), rows(), folder=tmp_path)
+    assert len(detector.history_) == 20_005
+    again = fit_in_folder(of_tables(callbacks=[Long()]), rows(), folder=tmp_path)
+    assert_same_fit(detector, again)
+    # Bits, types, missing values and the order of names; NaN is no equal of itself.
+    assert repr(list(again.net_.history)) == repr(list(detector.net_.history))
+    for own, other in zip(again.net_.epoch_losses_, detector.net_.epoch_losses_, strict=True):
+        assert torch.equal(own, other)
+    start = (tmp_path / "checkpoint.safetensors").read_bytes()[:8]
+    assert int.from_bytes(start, "little") < 20_000, "the header does not grow with the epochs"
+
+
 # -- refused --------------------------------------------------------------------------------
 
 
@@ -514,11 +543,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         with pytest.raises(ValueError) as error:
             fit_in_folder(of_tables(), rows(), folder=tmp_path)
         assert str(error.value).startswith(f"{path} cannot be read as a checkpoint: ")
-        assert str(error.value).endswith("or delete it, and the training begins anew.")
+        assert str(error.value).endswith("or use another folder, and the training begins anew.")
         assert path.read_bytes() == content
-    path.unlink()
+    path.write_bytes(whole)
     fit_in_folder(of_tables(), rows(), folder=tmp_path)
-    assert path.exists()
 
 
 def test_a_model_file_is_no_checkpoint(tmp_path):
@@ -528,11 +556,79 @@ def test_a_model_file_is_no_checkpoint(tmp_path):
         fit_in_folder(of_tables(), rows(), folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [{"dict": []}, {"dict": [["detector", 1]]}, [], None, {"tensor": "x"}, {"list": 3, "x": 4}],
+    ids=str,
+)
+def test_an_intact_file_of_something_else_is_no_checkpoint(model, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    write(path, model, {})
+    with pytest.raises(ValueError) as error:
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+    assert str(error.value).startswith(f"{path} cannot be read as a checkpoint: ")
+
+
+def test_a_checkpoint_of_deep_lists_is_no_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    model = []
+    for _ in range(900):
+        model = [model]
+    write(path, model, {})
+    content = path.read_bytes()
+    n = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + n].replace(b"[]", b"[" * 100_000 + b"]" * 100_000)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + n :])
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+
+
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
     torn = [".history.json.123", "reconstructions/.epoch_0002.png.77"]
-    others = [".gitignore", "notes.txt", ".cache.1"]
-    (tmp_path / "reconstructions").mkdir()
+    others = [
+        ".gitignore",
+        "notes.txt",
+        ".cache.1",
+        ".settings.json.1",
+        ".history.json.1.old",
+        ".cat.png.2",
+        "reconstructions/.history.json.123",
+        "reconstructions/.cat.png.2",
+        "mine/.history.json.123",
+        "mine/.model.safetensors.9",
+        "mine/results.json",
+    ]
+    for folder in ("reconstructions", "mine"):
+        (tmp_path / folder).mkdir()
     for name in torn + others:
         (tmp_path / name).write_text("half")
     fit_in_folder(of_tables(), rows(), folder=tmp_path)
-    assert [(tmp_path / name).exists() for name in torn + others] == [False] * 2 + [True] * 3
+    assert not any((tmp_path / name).exists() for name in torn)
+    assert all((tmp_path / name).read_text() == "half" for name in others)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "checkpoint.safetensors"])
+def test_no_file_is_overwritten_that_no_fit_has_written(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError) as error:
+        fit_in_folder(of_tables(), rows(), folder=tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path} holds {name}, which a fit would overwrite, but no checkpoint.safetensors that "
+        "it could go on with: use another folder."
+    )
+    assert contents(tmp_path) == {tmp_path / name: b"mine"}
+
+
+def test_what_a_kill_left_out_beside_the_checkpoint_is_written_when_the_fit_goes_on(
+    dies_after, tmp_path
+):
+    dies_after(1)
+    with pytest.raises(Killed):
+        fit_in_folder(of_tables(lr=1e-3), rows(), folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    dies_after(1)
+    with pytest.raises(Killed):
+        fit_in_folder(of_tables(lr=1e-3), rows(), folder=tmp_path)
+    assert len(json.loads((tmp_path / "history.json").read_text())) == 1
+    with safe_open(tmp_path / "best.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["about"])["epoch"] == 1

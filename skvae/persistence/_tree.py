@@ -18,6 +18,8 @@ from skvae.training import Autoencoder
 NUMBERS = ("bool", *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)))
 NUMBERS = (*NUMBERS, "float16", "float32", "float64")
 LAST_CODE_POINT = 0x10FFFF
+# What arrays may take, a byte of the file: what `Encoder` wrote takes two or three.
+MAX_BYTES_PER_BYTE = 8
 
 
 class NotStorable(ValueError):
@@ -190,13 +192,17 @@ class Decoder:
         self.members = []
         self.used = set()
         self._made = {}
+        self._bytes_left = MAX_BYTES_PER_BYTE * stored.n_bytes
 
     def decode(self, tree):
         """The value of a tree."""
         if tree is None or isinstance(tree, (bool, int, float, str)):
             return tree
         if isinstance(tree, list):
-            return [self.decode(each) for each in tree]
+            values = [self.decode(each) for each in tree]
+            for each in values:
+                self._count(each)  # because a list may be made one array
+            return values
         ((kind, content),) = tree.items()
         if kind not in self._decoders:
             raise Refused(f"its header holds {kind[:80]!r}, which skvae does not know.")
@@ -205,6 +211,15 @@ class Decoder:
     def attributes(self, tree):
         """A dict by the trees of its values."""
         return {key: self.decode(each) for key, each in tree.items()}
+
+    def _count(self, value):
+        """Refuse the file once its arrays take far more memory than it has bytes.
+
+        A few letters of the header can ask for another copy of its largest array.
+        """
+        self._bytes_left -= getattr(value, "nbytes", 0)
+        if self._bytes_left < 0:
+            raise Refused(f"its arrays take more than {MAX_BYTES_PER_BYTE} times its length.")
 
     def _float(self, text):
         return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text]
@@ -232,6 +247,7 @@ class Decoder:
         key = kind, name, str(order)
         if key not in self._made:
             array = self._read(name)
+            self._count(array)
             values = make(array)
             if order is not None:
                 inverse = np.argsort(order).tolist()
@@ -249,9 +265,12 @@ class Decoder:
         return array
 
     def _text(self, content):
-        codes = self._read(content[0])
+        name, _ = content
+        return self._once("text", [name, None], self._of_code_points)
+
+    def _of_code_points(self, codes):
         if codes.dtype != np.uint32 or codes.max(initial=0) > LAST_CODE_POINT:
-            raise Refused(f"array {content[0]!r} holds no text.")
+            raise Refused("one of its arrays holds no text.")
         return codes.copy().view(f"<U{codes.shape[-1]}")[..., 0]
 
     def _objects(self, content):
@@ -262,6 +281,10 @@ class Decoder:
     def _table(self, content):
         index, columns = content
         columns = {name: self.decode(column) for name, column in columns}
+        for name, column in columns.items():
+            if not isinstance(column, np.ndarray) or column.ndim != 1:
+                raise Refused(f"the column {str(name)[:80]!r} of a table is none.")
+            self._count(column)
         return pd.DataFrame(columns, index=self.decode(index))
 
     def _random_state(self, content):

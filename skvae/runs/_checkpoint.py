@@ -9,11 +9,17 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 from skvae._files import replacing
-from skvae.persistence._file import opened, write
+from skvae.persistence._file import INT64, opened, write
+
+SECTIONS = {"detector", "training", "state"}
+NUMBERS = {bool: np.bool_, int: np.int64, float: np.float64}
 
 
 def write_checkpoint(path, content):
-    """Write nested dicts, lists and tuples of tensors and scalars, whole or not at all."""
+    """Write a dict of nested dicts, lists and tuples of tensors and scalars; whole or not at all.
+
+    Its keys are those of ``SECTIONS``.
+    """
     arrays = {}
     write(path, _packed(content, arrays), arrays)
 
@@ -28,11 +34,14 @@ def read_checkpoint(path):
     """
     try:
         with opened(path) as stored:
-            return _unpacked(stored.model, stored)
-    except (OSError, SafetensorError, TypeError, ValueError) as error:
+            content = _unpacked(stored.model, stored)
+        if not isinstance(content, dict) or set(content) != SECTIONS:
+            raise ValueError("it is none that fit_in_folder wrote.")
+        return content
+    except (OSError, SafetensorError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} cannot be read as a checkpoint: {error} Put a copy of it back; or delete it, "
-            "and the training begins anew."
+            f"{path} cannot be read as a checkpoint: {error} Put a copy of it back; or use another "
+            "folder, and the training begins anew."
         ) from error
 
 
@@ -51,11 +60,9 @@ def _packed(value, arrays):
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, torch.Tensor):
-        name = f"{len(arrays):06d}"
-        arrays[name] = np.ascontiguousarray(value.detach().cpu().numpy())
-        return {"tensor": name}
+        return {"tensor": _stored(value.detach().cpu().numpy(), arrays)}
     if isinstance(value, list):
-        return [_packed(each, arrays) for each in value]
+        return _packed_list(value, arrays)
     if isinstance(value, tuple):
         return {"tuple": [_packed(each, arrays) for each in value]}
     if isinstance(value, dict):
@@ -63,6 +70,22 @@ def _packed(value, arrays):
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
     return value
+
+
+def _packed_list(values, arrays):
+    """A list; one of numbers of a kind is an array, because the header has room for few."""
+    values = [each.item() if isinstance(each, np.generic) else each for each in values]
+    kinds = {type(each) for each in values}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind in NUMBERS and (kind is not int or all(each in INT64 for each in values)):
+        return {"numbers": _stored(np.array(values, dtype=NUMBERS[kind]), arrays)}
+    return [_packed(each, arrays) for each in values]
+
+
+def _stored(array, arrays):
+    name = f"{len(arrays):06d}"
+    arrays[name] = np.ascontiguousarray(array)
+    return name
 
 
 def _unpacked(value, stored):
@@ -73,6 +96,8 @@ def _unpacked(value, stored):
     ((kind, content),) = value.items()
     if kind == "tensor":
         return torch.as_tensor(stored.array(content).copy())
+    if kind == "numbers":
+        return stored.array(content).tolist()
     if kind == "float":
         return float(content)
     if kind == "tuple":

@@ -56,7 +56,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
     ------
     ValueError
         If the folder holds a fit of another detector, of other parameters, or on other rows; if
-        its checkpoint is damaged; or for what ``detector.fit`` refuses.
+        its checkpoint is damaged; if it holds files of these names and no checkpoint; or for what
+        ``detector.fit`` refuses.
     ImportError
         If matplotlib is not installed.
 

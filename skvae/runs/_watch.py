@@ -1,5 +1,6 @@
 """The callback that writes, after each epoch, what a folder holds of a training."""
 
+import re
 from time import monotonic
 
 import numpy as np
@@ -13,6 +14,15 @@ from skvae.runs._pictures import draw_history, draw_reconstructions
 from skvae.training import Callback, resume, training_state
 
 CHECKPOINT = "checkpoint.safetensors"
+OTHERS = (
+    "best.safetensors",
+    "history.json",
+    "model.safetensors",
+    "results.json",
+    "training_curves.png",
+)
+TORN_FILE = re.compile(rf"\.({'|'.join(map(re.escape, (CHECKPOINT, *OTHERS)))})\.[0-9]+")
+TORN_PICTURE = re.compile(r"\.epoch_[0-9]{4,}\.png\.[0-9]+")
 N_IMAGES = 10
 # Nobody looks more often, and a picture takes longer than many an epoch.
 SECONDS_BETWEEN_CURVES = 5
@@ -32,7 +42,8 @@ class Watch(Callback):
     Raises
     ------
     ValueError
-        If the folder holds a damaged checkpoint, or that of another detector.
+        If the folder holds a damaged checkpoint, that of another detector, or files of these names
+        without a checkpoint.
     """
 
     def __init__(self, detector, folder, every):
@@ -44,6 +55,8 @@ class Watch(Callback):
         if (folder / CHECKPOINT).exists():
             self._checkpoint = read_checkpoint(folder / CHECKPOINT)
             check_same(folder, self._checkpoint["detector"], self._about_detector)
+        else:
+            self._check_overwrites_nothing()
         self._remove_torn_files()
         self._last_drawn = -np.inf
 
@@ -56,27 +69,21 @@ class Watch(Callback):
         self._images = self._sample(X)
         if self._checkpoint is not None:
             self._checkpoint = None  # it takes memory
-            self._draw(net)  # what the last epoch may not have come to
+            self._write(net)  # what the last epoch may not have come to
 
     def on_epoch_end(self, net, **kwargs):
         """Write what the epoch has brought.
 
-        Between any two files the process may be killed: what comes before the checkpoint is written
-        again when the epoch is trained again, and what comes after it when the training goes on.
+        The checkpoint first, so that no other file is without it. Between any two the process may
+        be killed: what comes after the checkpoint is written when the training goes on.
         """
         net.is_over_ = False  # an interrupt is the user's from here on
         if net.errors_:  # the fit is going to fail, as soon as all its networks are done
             return
-        history = history_table(net.history)
-        self.write_history(history)
-        loss = "valid_loss" if "valid_loss" in history else "train_loss"
-        if net.history[-1, f"{loss}_best"]:
-            about = {name: net.history[-1, name] for name in ("epoch", loss)}
-            write_weights(self.folder / "best.safetensors", net.module_, about)
         content = {"detector": self._about_detector, "training": self._about_training}
         content["state"] = training_state(net)
         write_checkpoint(self.folder / CHECKPOINT, content)
-        self._draw(net)
+        self._write(net)
 
     def write_history(self, history):
         """Write the losses of the epochs so far."""
@@ -86,6 +93,16 @@ class Watch(Callback):
         """Draw them."""
         draw_history(self.folder / "training_curves.png", history, type(self.detector).__name__)
         self._last_drawn = monotonic()
+
+    def _write(self, net):
+        """Write what is beside the checkpoint of the last epoch."""
+        history = history_table(net.history)
+        self.write_history(history)
+        loss = "valid_loss" if "valid_loss" in history else "train_loss"
+        if net.history[-1, f"{loss}_best"]:
+            about = {name: net.history[-1, name] for name in ("epoch", loss)}
+            write_weights(self.folder / "best.safetensors", net.module_, about)
+        self._draw(net)
 
     def _draw(self, net):
         """Draw what is due after the last epoch."""
@@ -105,8 +122,20 @@ class Watch(Callback):
             return None
         return torch.as_tensor(rows[np.unique(np.linspace(0, len(rows) - 1, N_IMAGES, dtype=int))])
 
+    def _check_overwrites_nothing(self):
+        found = [name for name in OTHERS if (self.folder / name).exists()]
+        if found:
+            raise ValueError(
+                f"{self.folder} holds {', '.join(found)}, which a fit would overwrite, but no "
+                f"{CHECKPOINT} that it could go on with: use another folder."
+            )
+
     def _remove_torn_files(self):
         """Remove what a writer that was killed has left beside the files."""
-        for kind in ("json", "png", "safetensors"):
-            for path in self.folder.rglob(f".*.{kind}.[0-9]*"):
-                path.unlink(missing_ok=True)
+        for folder, torn in (
+            (self.folder, TORN_FILE),
+            (self.folder / "reconstructions", TORN_PICTURE),
+        ):
+            for path in folder.glob(".*"):
+                if torn.fullmatch(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)

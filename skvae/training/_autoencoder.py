@@ -48,7 +48,7 @@ class Autoencoder(nn.Module):
             return [
                 Autoencoder(*pair) for pair in zip(self.network.networks, likelihoods, strict=True)
             ]
-        members = [deepcopy(self) for _ in dims]
+        members = [_copy_with_these_weights(self) for _ in dims]
         for member, dim in zip(members, dims, strict=True):
             member.network.latent_dims = (dim,)
         self.give_weights(members)
@@ -57,6 +57,17 @@ class Autoencoder(nn.Module):
     def give_weights(self, members):
         """Copy each member's weights to an autoencoder of one."""
         _give_weights(self, members)
+
+
+def _copy_with_these_weights(module):
+    """A copy whose parameters share the memory of the module's, until they are given others.
+
+    Memory would else grow with the square of the number of members.
+    """
+    return deepcopy(
+        module,
+        {id(each): nn.Parameter(each.data, each.requires_grad) for each in module.parameters()},
+    )
 
 
 def _stacked(modules):

@@ -17,8 +17,8 @@ def training_state(net):
         "optimizer": net.optimizer_.state_dict(),
         "generators": [generator.get_state() for generator in net._generators],
         "steps_left": net.steps_left,
-        "history": list(net.history),
-        "losses": list(net.epoch_losses_),
+        "history": _columns(net.history),
+        "losses": torch.stack(net.epoch_losses_),
         "callbacks": {name: _fitted_attributes(each) for name, each in net.callbacks_},
     }
 
@@ -34,8 +34,8 @@ def resume(net, state):
         generator.set_state(own)
     net._bar.update(net.steps_left - state["steps_left"])
     net.steps_left = state["steps_left"]
-    net.history.extend(state["history"])
-    net.epoch_losses_.extend(losses.to(net.device) for losses in state["losses"])
+    net.history.extend(_rows(state["history"]))
+    net.epoch_losses_.extend(state["losses"].to(net.device))
     for own, callback in net.callbacks_:
         for name, value in state["callbacks"].get(own, {}).items():
             current = getattr(callback, name, None)
@@ -43,6 +43,43 @@ def resume(net, state):
                 current.load_state_dict(value)
             else:
                 setattr(callback, name, value)
+
+
+def _columns(history):
+    """A history by columns, which take little room in a file however many epochs it has.
+
+    A column is its values and the numbers of the rows that have one. What batches recorded is a
+    table of its own, of the batches of all epochs.
+    """
+    epochs = [{name: row[name] for name in row if name != "batches"} for row in history]
+    batches = [batch for row in history for batch in row["batches"]]
+    n_batches = [len(row["batches"]) for row in history]
+    return {"epochs": _table(epochs), "batches": _table(batches), "n_batches": n_batches}
+
+
+def _table(rows):
+    table = {}
+    for i, row in enumerate(rows):
+        for name, value in row.items():
+            numbers, values = table.setdefault(name, ([], []))
+            numbers.append(i)
+            values.append(value)
+    return table
+
+
+def _rows(columns):
+    batches = [{} for _ in range(sum(columns["n_batches"]))]
+    _fill(batches, columns["batches"])
+    left = iter(batches)
+    history = [{"batches": [next(left) for _ in range(n)]} for n in columns["n_batches"]]
+    _fill(history, columns["epochs"])
+    return history
+
+
+def _fill(rows, table):
+    for name, (numbers, values) in table.items():
+        for i, value in zip(numbers, values, strict=True):
+            rows[i][name] = value
 
 
 def _fitted_attributes(callback):
