@@ -1,5 +1,6 @@
 """Folders of images: layouts, preparation, and files that are no images."""
 
+import io
 import pickle
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_images import picture, scene, write_hostile_images
+from hostile_images import encoded, jpeg_of_scans, picture, scene, write_hostile_images
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
@@ -240,12 +241,12 @@ def test_large_jpegs_are_decoded_small_and_look_the_same(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Truncated:UserWarning")
-def test_fifty_hostile_files_are_skipped_by_name_or_read(tmp_path):
+def test_hostile_files_are_skipped_by_name_or_read(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
     expected = write_hostile_images(root)
-    assert len(expected) == 50
-    with pytest.warns(UserWarning, match="37 of 50 files are no images that can be used"):
+    assert len(expected) == 51
+    with pytest.warns(UserWarning, match="38 of 51 files are no images that can be used"):
         folder = load_image_folder(root, size=16)
     problems = dict(folder.problems)
     assert set(problems) == {name for name, reason in expected.items() if reason is not None}
@@ -258,6 +259,25 @@ def test_fifty_hostile_files_are_skipped_by_name_or_read(tmp_path):
     for name in problems:
         with pytest.raises(ValueError, match=re.escape(problems[name])):
             load_image(root / name, size=16)
+
+
+def test_scans_are_counted_as_a_decoder_meets_them(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_of_scans(100))
+    expected = load_image(path, 16)
+    # A start of scan is none within a comment, nor behind the end of the image.
+    data = jpeg_of_scans(100)
+    comment = b"\xff\xfe" + (2 + 2 * 2000).to_bytes(2, "big") + 2000 * b"\xff\xda"
+    path.write_bytes(data[:2] + comment + data[2:] + 2000 * b"\xff\xda")
+    assert np.array_equal(load_image(path, 16), expected)
+    for kind in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
+        large = encoded(picture("RGB", width=400, height=300), "JPEG", quality=95, **kind)
+        path.write_bytes(large)
+        load_image(path, 16)
+    path.write_bytes(data[:2] + comment + jpeg_of_scans(300)[2:])
+    for file in (path, io.BytesIO(path.read_bytes())):
+        with pytest.raises(ValueError, match="a JPEG of more than 100 scans"):
+            load_image(file, 16)
 
 
 PROGRAM = """

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import re
 import stat
 import threading
 from contextlib import nullcontext
@@ -19,6 +20,9 @@ MAX_PIXELS = 1 << 26
 LARGE_PIXELS = 1 << 23
 _one_large_image = threading.Lock()
 _one_import = threading.Lock()
+# A JPEG may go over its pixels again and again, at a few bytes a scan, and each takes time; encoders
+# make about ten. libtiff has the same bound (LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER, tif_jpeg.c).
+MAX_SCANS = 100
 # Of the EXIF tag 0x0112: what brings a picture upright (Exif 2.32, section 4.6.4).
 UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
@@ -118,6 +122,8 @@ def _prepared(image, size, color):
     if n_pixels > MAX_PIXELS:
         what = f"{image.width:,} x {image.height:,} pixels are more than"
         raise BadImage(_too_large(what))
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(image.fp)
     with _one_large_image if n_pixels > LARGE_PIXELS else nullcontext():
         # A JPEG can be decoded at half, a quarter or an eighth of its size; no side gets smaller
         # than twice of what is wanted, so that the filter below still has something to average.
@@ -127,6 +133,32 @@ def _prepared(image, size, color):
         )
         image.close()  # its memory is free before the next large one takes some
     return pixels[None] if color == "grey" else np.moveaxis(pixels, 2, 0)
+
+
+# A marker in a JPEG (ITU-T T.81, annex B) that is followed by the length of its segment, or ends the
+# image: not a stuffed byte, fill byte or one that stands alone (TEM, RST0 to RST7, SOI).
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
+BYTES_OF_MARKERS = 1024
+
+
+def _check_scans(file):
+    """Refuse a JPEG of very many scans; nothing is decoded, and segments are passed over."""
+    n_scans, at = 0, 2
+    while n_scans <= MAX_SCANS:
+        file.seek(at)
+        part = file.read(BYTES_OF_MARKERS)
+        marker = MARKER.search(part, 0, max(len(part) - 2, 0))
+        if marker is None:
+            if len(part) < BYTES_OF_MARKERS:
+                return
+            at += len(part) - 3  # where a marker with its length may begin
+            continue
+        if marker[0] == END_OF_IMAGE:
+            return
+        n_scans += marker[0] == START_OF_SCAN
+        at += marker.end() + int.from_bytes(part[marker.end() : marker.end() + 2], "big")
+    raise BadImage(f"a JPEG of more than {MAX_SCANS} scans")
 
 
 def _resized(image, size):
