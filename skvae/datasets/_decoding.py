@@ -20,8 +20,9 @@ MAX_PIXELS = 1 << 26
 LARGE_PIXELS = 1 << 23
 _one_large_image = threading.Lock()
 _one_import = threading.Lock()
-# A JPEG may go over its pixels again and again, at a few bytes a scan, and each takes time; encoders
-# make about ten. libtiff has the same bound (LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER, tif_jpeg.c).
+# A JPEG may go over its pixels again and again, at a few bytes a scan, and each takes time.
+# Encoders make about ten; libtiff has the same bound (tif_jpeg.c,
+# LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER).
 MAX_SCANS = 100
 # Of the EXIF tag 0x0112: what brings a picture upright (Exif 2.32, section 4.6.4).
 UPRIGHT = {
@@ -135,8 +136,8 @@ def _prepared(image, size, color):
     return pixels[None] if color == "grey" else np.moveaxis(pixels, 2, 0)
 
 
-# A marker in a JPEG (ITU-T T.81, annex B) that is followed by the length of its segment, or ends the
-# image: not a stuffed byte, fill byte or one that stands alone (TEM, RST0 to RST7, SOI).
+# A marker in a JPEG (ITU-T T.81, annex B) that is followed by the length of its segment, or ends
+# the image: not a stuffed byte, fill byte or one that stands alone (TEM, RST0 to RST7, SOI).
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 BYTES_OF_MARKERS = 1024

@@ -225,8 +225,9 @@ def load_image_folder(
     Returns
     -------
     folder : ImageFolder
-        The X of any detector of images, which reads it in bounded memory. Its ``preparation`` is
-        kept by a detector as ``image_preparation_``: open folders of new images by
+        The X of any detector of images, which reads it part by part; a `WindowDetector` keeps the
+        windows that it is trained on in memory. Its ``preparation`` is kept by a detector as
+        ``image_preparation_``: open folders of new images by
         ``load_image_folder(path, **detector.image_preparation_)``.
 
     Raises
