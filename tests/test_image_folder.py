@@ -1,6 +1,7 @@
 """Folders of images: layouts, preparation, and files that are no images."""
 
 import io
+import os
 import pickle
 import re
 import subprocess
@@ -64,7 +65,56 @@ def test_hidden_files_and_links_in_circles_are_passed_over(tmp_path):
     (tmp_path / "a" / "round").symlink_to(tmp_path)
     write(tmp_path / ".." / "elsewhere", "2.png")
     (tmp_path / "b").symlink_to(tmp_path / ".." / "elsewhere")
-    assert load_image_folder(tmp_path, size=8).files.tolist() == ["a/1.png", "b/2.png"]
+    (tmp_path / "b" / "itself").symlink_to(".")
+    with pytest.warns(UserWarning, match="2 images were found, and 2 files or folders cannot"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert folder.files.tolist() == ["a/1.png", "b/2.png"]
+    reason = "a link to a folder that it lies in"
+    assert folder.problems == [("a/round", reason), ("b/itself", reason)]
+    assert folder.subset([0]).problems == folder.problems
+
+
+def test_a_folder_is_read_by_each_of_the_links_to_it(tmp_path):
+    write(tmp_path, "all/1.png", "all/deep/2.png")
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "good").symlink_to(tmp_path / "all")
+    folder = load_image_folder(tmp_path, size=8)
+    places = ("all", "test/good", "train/good")
+    assert set(folder.files) == {
+        f"{at}/{name}" for at in places for name in ("1.png", "deep/2.png")
+    }
+    assert folder.parts.tolist().count("train") == 2 and folder.problems == []
+
+
+def test_links_that_multiply_come_to_an_end(tmp_path):
+    write(tmp_path, "00/1.png")
+    for level in range(1, 30):  # each in two ways to the one before: 2**29 ways to the image
+        (tmp_path / f"{level:02}").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / f"{level:02}" / name).symlink_to(tmp_path / f"{level - 1:02}")
+    with pytest.warns(UserWarning, match="100 images were found"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert {reason for _, reason in folder.problems} == {"one link of too many"}
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    write(tmp_path, "a/1.png", "b/2.png")
+    scandir, closed = os.scandir, tmp_path / "b"
+
+    def refusing(path):
+        if os.fspath(path) == os.fspath(closed):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.warns(UserWarning, match=r"1 images .* skipped: b \(Permission denied\)"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert folder.files.tolist() == ["a/1.png"]
+    assert folder.problems == [("b", "Permission denied")]
+    closed = tmp_path
+    with pytest.raises(PermissionError):
+        load_image_folder(tmp_path, size=8)
 
 
 def test_names_that_are_no_text_can_be_written(tmp_path):
@@ -94,6 +144,13 @@ def test_empty_folder_and_no_folder(tmp_path):
         ({"size": 64.5}, "size must be"),
         ({"size": 10_000}, "67,108,864 pixels at most"),
         ({"color": "gray"}, "color must be 'grey' or 'rgb'; found 'gray'."),
+        ({"size": True}, "size must be"),
+        ({"size": (8, True)}, "size must be"),
+        ({"color": ["grey"]}, "color must be 'grey' or 'rgb'; found ['grey']."),
+        ({"n_workers": True}, "n_workers must be a whole number of at least 1; found True."),
+        ({"max_bytes_in_memory": "a"}, "must be a number of bytes, 0 or more; found 'a'."),
+        ({"max_bytes_in_memory": -1}, "must be a number of bytes, 0 or more; found -1."),
+        ({"max_bytes_in_memory": True}, "must be a number of bytes, 0 or more; found True."),
         ({"n_workers": 0}, "n_workers must be a whole number of at least 1; found 0."),
     ],
 )
@@ -122,6 +179,13 @@ def test_a_folder_is_an_array(tmp_path, max_bytes):
     assert np.asarray(folder, dtype=float).dtype == float
     with pytest.raises(IndexError):
         folder[7]
+    for index in (None, [[0, 1], [2, 3]]):
+        with pytest.raises(IndexError, match="a number, a slice, a mask or an array of numbers as"):
+            folder[index]
+        with pytest.raises(IndexError, match="a number, a slice, a mask or an array of numbers as"):
+            folder.subset(index)
+    with pytest.raises(IndexError, match=r"found 3\. One image is folder\[number\]"):
+        folder.subset(3)
     again = pickle.loads(pickle.dumps(folder))
     assert np.array_equal(again, images)
     some, others = train_test_split(folder, test_size=3, random_state=0)
@@ -246,7 +310,7 @@ def test_hostile_files_are_skipped_by_name_or_read(tmp_path):
     root.mkdir()
     expected = write_hostile_images(root)
     assert len(expected) == 51
-    with pytest.warns(UserWarning, match="38 of 51 files are no images that can be used"):
+    with pytest.warns(UserWarning, match="13 images were found, and 38 files or folders"):
         folder = load_image_folder(root, size=16)
     problems = dict(folder.problems)
     assert set(problems) == {name for name, reason in expected.items() if reason is not None}

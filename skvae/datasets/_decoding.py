@@ -67,8 +67,10 @@ def load_image(file, size=(224, 224), color="grey"):
 def check_preparation(size, color):
     """Return (height, width) and colour, or say what is wrong with them."""
     try:
-        height, width = (size, size) if np.ndim(size) == 0 else size
-        size = operator.index(height), operator.index(width)
+        sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+        # True is an index, but no number of pixels.
+        height, width = (0 if isinstance(n, bool) else operator.index(n) for n in sides)
+        size = height, width
     except (TypeError, ValueError):
         size = 0, 0
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
@@ -76,7 +78,7 @@ def check_preparation(size, color):
             "size must be the height and width of an image in pixels, such as (224, 224), or one "
             f"number for both, and {MAX_PIXELS:,} pixels at most."
         )
-    if color not in MODES:
+    if not isinstance(color, str) or color not in MODES:
         raise ValueError(f"color must be 'grey' or 'rgb'; found {color!r}.")
     return size, color
 
