@@ -11,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_images import encoded, jpeg_of_scans, picture, scene, write_hostile_images
+from hostile_images import (
+    encoded,
+    jpeg_of_scans,
+    picture,
+    png,
+    png_chunk,
+    scene,
+    write_hostile_images,
+)
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
@@ -286,6 +294,31 @@ def test_what_is_transparent_shows_white(tmp_path, mode):
     image = load_image(saved(tmp_path, image), (30, 40), "rgb")
     assert (image[:, :, :20] == 255).all()
     assert (image[:, :, 20:] < 255).all()
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_a_transparent_value_of_sixteen_bits_shows_white(tmp_path, n_channels):
+    values = np.arange(16, dtype=np.uint16).reshape(4, 4) * 1000 + 513
+    values[2, 2] = values[1, 1] + 1  # the same in 8 bits
+    pixels = np.repeat(values[..., None], n_channels, 2)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    key = n_channels * int(values[1, 1]).to_bytes(2, "big")
+    path = tmp_path / "a.png"
+    plain = png(4, 4, 16, n_channels - 1, rows)
+    path.write_bytes(plain)
+    expected = load_image(path, 4)[0].copy()
+    path.write_bytes(png(4, 4, 16, n_channels - 1, rows, png_chunk(b"tRNS", key)))
+    expected[1, 1] = 255
+    if n_channels == 3:  # pillow reads 8 of the bits alone
+        expected[2, 2] = 255
+    assert np.array_equal(load_image(path, 4)[0], expected)
+    assert np.array_equal(load_image(path, 4, "rgb")[2], expected)
+
+
+def test_lab_is_read_as_its_colours(tmp_path):
+    path = saved(tmp_path, Image.new("LAB", (16, 16), (128, 128, 128)), "a.tif")
+    grey, rgb = load_image(path, 16), load_image(path, 16, "rgb")
+    assert np.ptp(rgb) == 0 and grey.max() == grey.min() == rgb.max() == 119
 
 
 def test_cmyk_is_read_as_its_colours(tmp_path):

@@ -128,6 +128,7 @@ def _prepared(image, size, color):
     if image.format in ("JPEG", "MPO"):
         _check_scans(image.fp)
     with _one_large_image if n_pixels > LARGE_PIXELS else nullcontext():
+        _shorten_transparent_color(image)
         # A JPEG can be decoded at half, a quarter or an eighth of its size; no side gets smaller
         # than twice of what is wanted, so that the filter below still has something to average.
         image.draft(None, (2 * max(size), 2 * max(size)))
@@ -184,6 +185,13 @@ def _upright(image):
     return image.transpose(Image.Transpose[UPRIGHT[orientation]])
 
 
+def _shorten_transparent_color(image):
+    """Of RGB of 16 bits pillow keeps the upper 8, but of the colour that is transparent all 16."""
+    color = image.info.get("transparency")
+    if isinstance(color, tuple) and any("16" in str(tile[3]) for tile in image.tile):
+        image.info["transparency"] = tuple(value >> 8 for value in color)
+
+
 def _eight_bit(image):
     """Images of 16 bits and of floats in [0, 1] as images of 8 bits; others as they are."""
     if not image.mode.startswith(("I", "F")):
@@ -198,11 +206,17 @@ def _eight_bit(image):
     eight = np.empty(pixels.shape, np.uint8)
     for row, values in zip(eight, pixels, strict=True):
         row[:] = np.rint(values * (255 / most))
-    return Image.fromarray(eight)
+    transparent = image.info.get("transparency")
+    if transparent is None:
+        return Image.fromarray(eight)
+    opaque = np.where(pixels == transparent, np.uint8(0), np.uint8(255))
+    return Image.merge("LA", [Image.fromarray(eight), Image.fromarray(opaque)])
 
 
 def _in_color(image, mode, size):
     """The image in ``mode``; what is transparent shows white, as on a page."""
+    if image.mode == "LAB":  # pillow converts it to no other
+        image = image.convert("RGB")
     if not image.has_transparency_data:
         return image.convert(mode)
     Image = require("PIL.Image", extra="images")
