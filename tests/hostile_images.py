@@ -1,4 +1,4 @@
-"""Fifty files that are found in folders of images, and are no images, or odd ones.
+"""Files that are found in folders of images, and are no images, or odd ones.
 
 ``write_hostile_images(folder)`` writes them and returns what is to be expected of each: a piece of
 the reason why it is skipped, or None where it is a good image.
@@ -57,6 +57,13 @@ def zipped():
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a.png", b"")
     return buffer.getvalue()
+
+
+def jpeg_of_scans(n_scans):
+    """A progressive JPEG whose last scan comes again and again, as it is allowed to."""
+    data = encoded(picture("RGB"), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + (n_scans - data.count(b"\xff\xda")) * last + data[-2:]
 
 
 class Runs:
@@ -127,6 +134,8 @@ def contents(folder):
             ),
             broken,
         ),
+        # what would take too much time
+        "scans.jpg": (jpeg_of_scans(101), "more than 100 scans"),
         # what cannot be brought to 8 bits
         "floats_to_3.tif": (encoded(Image.fromarray(3 * floats), "TIFF"), "expected 0 to 1"),
         "nan.tif": (encoded(Image.fromarray(floats * np.nan), "TIFF"), "expected 0 to 1"),

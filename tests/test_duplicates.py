@@ -71,8 +71,26 @@ def test_no_duplicates(root):
         *("file", "twin", "part", "twin_part", "exact", "mirrored", "distance", "group")
     ]
     assert len(folder.subset([]).duplicates()) == 0
-    with pytest.raises(ValueError, match=r"near must be a distance in \[0, 1\); found 1"):
-        folder.duplicates(near=1)
+    for near in (1, -0.1, np.nan, "a", True, None):
+        with pytest.raises(ValueError, match=rf"near must be .* \[0, 1\); found {near!r}"):
+            folder.duplicates(near)
+
+
+def test_nothing_is_nearer_than_0():
+    images = np.random.RandomState(0).randint(0, 256, (9, 32, 32)).astype(np.uint8)
+    twice = np.concatenate([images, images])
+    assert len(_close_pairs(twice, 1e-6)) == 9, "the same, but for rounding"
+    assert len(_close_pairs(twice, 0)) == 0
+
+
+def test_images_of_one_colour_are_exact_duplicates_alone(root):
+    for name, size in (("a", 40), ("b", 40), ("c", 50)):
+        Image.new("L", (size, size), 200).save(root / "train" / f"{name}.png")
+    pairs = load_image_folder(root, size=8).duplicates(near=0.9)
+    assert twins(pairs[pairs["exact"]]) == {frozenset(("train/a.png", "train/b.png"))}
+    assert not {"train/a.png", "train/c.png"} & set(
+        pairs.loc[~pairs["exact"], ["file", "twin"]].stack()
+    )
 
 
 def test_groups_hang_together(root):

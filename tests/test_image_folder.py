@@ -1,5 +1,7 @@
 """Folders of images: layouts, preparation, and files that are no images."""
 
+import io
+import os
 import pickle
 import re
 import subprocess
@@ -9,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_images import picture, scene, write_hostile_images
+from hostile_images import (
+    encoded,
+    jpeg_of_scans,
+    picture,
+    png,
+    png_chunk,
+    scene,
+    write_hostile_images,
+)
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
@@ -63,7 +73,56 @@ def test_hidden_files_and_links_in_circles_are_passed_over(tmp_path):
     (tmp_path / "a" / "round").symlink_to(tmp_path)
     write(tmp_path / ".." / "elsewhere", "2.png")
     (tmp_path / "b").symlink_to(tmp_path / ".." / "elsewhere")
-    assert load_image_folder(tmp_path, size=8).files.tolist() == ["a/1.png", "b/2.png"]
+    (tmp_path / "b" / "itself").symlink_to(".")
+    with pytest.warns(UserWarning, match="2 images were found, and 2 files or folders cannot"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert folder.files.tolist() == ["a/1.png", "b/2.png"]
+    reason = "a link to a folder that it lies in"
+    assert folder.problems == [("a/round", reason), ("b/itself", reason)]
+    assert folder.subset([0]).problems == folder.problems
+
+
+def test_a_folder_is_read_by_each_of_the_links_to_it(tmp_path):
+    write(tmp_path, "all/1.png", "all/deep/2.png")
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "good").symlink_to(tmp_path / "all")
+    folder = load_image_folder(tmp_path, size=8)
+    places = ("all", "test/good", "train/good")
+    assert set(folder.files) == {
+        f"{at}/{name}" for at in places for name in ("1.png", "deep/2.png")
+    }
+    assert folder.parts.tolist().count("train") == 2 and folder.problems == []
+
+
+def test_links_that_multiply_come_to_an_end(tmp_path):
+    write(tmp_path, "00/1.png")
+    for level in range(1, 30):  # each in two ways to the one before: 2**29 ways to the image
+        (tmp_path / f"{level:02}").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / f"{level:02}" / name).symlink_to(tmp_path / f"{level - 1:02}")
+    with pytest.warns(UserWarning, match="100 images were found"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert {reason for _, reason in folder.problems} == {"one link of too many"}
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    write(tmp_path, "a/1.png", "b/2.png")
+    scandir, closed = os.scandir, tmp_path / "b"
+
+    def refusing(path):
+        if os.fspath(path) == os.fspath(closed):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.warns(UserWarning, match=r"1 images .* skipped: b \(Permission denied\)"):
+        folder = load_image_folder(tmp_path, size=8)
+    assert folder.files.tolist() == ["a/1.png"]
+    assert folder.problems == [("b", "Permission denied")]
+    closed = tmp_path
+    with pytest.raises(PermissionError):
+        load_image_folder(tmp_path, size=8)
 
 
 def test_names_that_are_no_text_can_be_written(tmp_path):
@@ -93,6 +152,13 @@ def test_empty_folder_and_no_folder(tmp_path):
         ({"size": 64.5}, "size must be"),
         ({"size": 10_000}, "67,108,864 pixels at most"),
         ({"color": "gray"}, "color must be 'grey' or 'rgb'; found 'gray'."),
+        ({"size": True}, "size must be"),
+        ({"size": (8, True)}, "size must be"),
+        ({"color": ["grey"]}, "color must be 'grey' or 'rgb'; found ['grey']."),
+        ({"n_workers": True}, "n_workers must be a whole number of at least 1; found True."),
+        ({"max_bytes_in_memory": "a"}, "must be a number of bytes, 0 or more; found 'a'."),
+        ({"max_bytes_in_memory": -1}, "must be a number of bytes, 0 or more; found -1."),
+        ({"max_bytes_in_memory": True}, "must be a number of bytes, 0 or more; found True."),
         ({"n_workers": 0}, "n_workers must be a whole number of at least 1; found 0."),
     ],
 )
@@ -121,6 +187,13 @@ def test_a_folder_is_an_array(tmp_path, max_bytes):
     assert np.asarray(folder, dtype=float).dtype == float
     with pytest.raises(IndexError):
         folder[7]
+    for index in (None, [[0, 1], [2, 3]]):
+        with pytest.raises(IndexError, match="a number, a slice, a mask or an array of numbers as"):
+            folder[index]
+        with pytest.raises(IndexError, match="a number, a slice, a mask or an array of numbers as"):
+            folder.subset(index)
+    with pytest.raises(IndexError, match=r"found 3\. One image is folder\[number\]"):
+        folder.subset(3)
     again = pickle.loads(pickle.dumps(folder))
     assert np.array_equal(again, images)
     some, others = train_test_split(folder, test_size=3, random_state=0)
@@ -223,6 +296,31 @@ def test_what_is_transparent_shows_white(tmp_path, mode):
     assert (image[:, :, 20:] < 255).all()
 
 
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_a_transparent_value_of_sixteen_bits_shows_white(tmp_path, n_channels):
+    values = np.arange(16, dtype=np.uint16).reshape(4, 4) * 1000 + 513
+    values[2, 2] = values[1, 1] + 1  # the same in 8 bits
+    pixels = np.repeat(values[..., None], n_channels, 2)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    key = n_channels * int(values[1, 1]).to_bytes(2, "big")
+    path = tmp_path / "a.png"
+    plain = png(4, 4, 16, n_channels - 1, rows)
+    path.write_bytes(plain)
+    expected = load_image(path, 4)[0].copy()
+    path.write_bytes(png(4, 4, 16, n_channels - 1, rows, png_chunk(b"tRNS", key)))
+    expected[1, 1] = 255
+    if n_channels == 3:  # pillow reads 8 of the bits alone
+        expected[2, 2] = 255
+    assert np.array_equal(load_image(path, 4)[0], expected)
+    assert np.array_equal(load_image(path, 4, "rgb")[2], expected)
+
+
+def test_lab_is_read_as_its_colours(tmp_path):
+    path = saved(tmp_path, Image.new("LAB", (16, 16), (128, 128, 128)), "a.tif")
+    grey, rgb = load_image(path, 16), load_image(path, 16, "rgb")
+    assert np.ptp(rgb) == 0 and grey.max() == grey.min() == rgb.max() == 119
+
+
 def test_cmyk_is_read_as_its_colours(tmp_path):
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     image = load_image(saved(tmp_path, red, "red.jpg", quality=95), 16, "rgb")
@@ -240,12 +338,12 @@ def test_large_jpegs_are_decoded_small_and_look_the_same(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Truncated:UserWarning")
-def test_fifty_hostile_files_are_skipped_by_name_or_read(tmp_path):
+def test_hostile_files_are_skipped_by_name_or_read(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
     expected = write_hostile_images(root)
-    assert len(expected) == 50
-    with pytest.warns(UserWarning, match="37 of 50 files are no images that can be used"):
+    assert len(expected) == 51
+    with pytest.warns(UserWarning, match="13 images were found, and 38 files or folders"):
         folder = load_image_folder(root, size=16)
     problems = dict(folder.problems)
     assert set(problems) == {name for name, reason in expected.items() if reason is not None}
@@ -258,6 +356,25 @@ def test_fifty_hostile_files_are_skipped_by_name_or_read(tmp_path):
     for name in problems:
         with pytest.raises(ValueError, match=re.escape(problems[name])):
             load_image(root / name, size=16)
+
+
+def test_scans_are_counted_as_a_decoder_meets_them(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_of_scans(100))
+    expected = load_image(path, 16)
+    # A start of scan is none within a comment, nor behind the end of the image.
+    data = jpeg_of_scans(100)
+    comment = b"\xff\xfe" + (2 + 2 * 2000).to_bytes(2, "big") + 2000 * b"\xff\xda"
+    path.write_bytes(data[:2] + comment + data[2:] + 2000 * b"\xff\xda")
+    assert np.array_equal(load_image(path, 16), expected)
+    for kind in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
+        large = encoded(picture("RGB", width=400, height=300), "JPEG", quality=95, **kind)
+        path.write_bytes(large)
+        load_image(path, 16)
+    path.write_bytes(data[:2] + comment + jpeg_of_scans(300)[2:])
+    for file in (path, io.BytesIO(path.read_bytes())):
+        with pytest.raises(ValueError, match="a JPEG of more than 100 scans"):
+            load_image(file, 16)
 
 
 PROGRAM = """

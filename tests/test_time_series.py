@@ -259,7 +259,17 @@ def test_lines_look_as_matplotlib_draws_them(X):
         ([[0, 1]], {"size": 1}, "size must be a whole number of pixels of at least 2"),
         ([[0, 1]], {"size": (8, 8, 3)}, "size must be"),
         ([[0, 1]], {"style": "dots"}, "style must be 'line' or 'distance'; found 'dots'"),
-        ([[0, 1]], {"tau": 0}, "tau must be a number of pixels above 0; found 0"),
+        ([[0, 1]], {"tau": 0}, "tau must be a number of pixels from 0.001 to 1e.06; found 0"),
+        ([[0, 1]], {"tau": 1e-200}, "tau must be .* found 1e-200"),
+        ([[0, 1]], {"tau": 1e200}, "tau must be .* found 1e.200"),
+        ([[0, 1]], {"limits": (0, 1, 2)}, r"limits must be two numbers, .* found \(0, 1, 2\)"),
+        ([[0, 1]], {"limits": 1}, "limits must be two numbers, low < high; found 1"),
+        ([[0, 1]], {"limits": ("a", 1)}, "limits must be two numbers"),
+        ([[0, 1], [-1e308, 1e308]], {}, "X holds -1e.308 in series 1, which cannot be drawn"),
+        ([[1e308, 1e308]], {}, "X holds 1e.308 in series 0, which cannot be drawn"),
+        ([[0, 1e20]], {"limits": (0, 1)}, "X holds 1e.20 in series 0, .* or give limits nearer"),
+        ([[0, 1]], {"limits": (-1e308, 1e308)}, "X holds 0 in series 0, which cannot be drawn"),
+        ([[1, 2]], {"limits": (0, 1e-320)}, "X holds 1 in series 0, which cannot be drawn"),
         ([[0, 1]], {"limits": (1, 1)}, "limits must be two numbers, low < high"),
         ([[0, 1]], {"limits": (0, np.inf)}, "limits must be"),
     ],
@@ -267,3 +277,11 @@ def test_lines_look_as_matplotlib_draws_them(X):
 def test_wrong_parameters_of_plots(series, options, message):
     with pytest.raises(ValueError, match=message):
         render_plots(series, **options)
+
+
+def test_the_farthest_points_are_drawn_without_a_warning():
+    X = [[-9e14, 9e14], [0.2, 0.4]]
+    for tau in (1e-3, 1e6):
+        images = render_plots(X, 4, style="distance", tau=tau, limits=(0, 4))
+        assert images.max() == 255
+    assert (render_plots([[-1e300, 1e300]], 4) == render_plots([[-1, 1]], 4)).all()

@@ -119,7 +119,11 @@ def test_grid(sides, window, stride, starts):
         expected = images[:, :, top : top + grid.window[0], left : left + grid.window[1]]
         np.testing.assert_array_equal(windows[:, i], expected)
     # What is cut and put together again is what it was: each pixel is in some window.
-    np.testing.assert_allclose(grid.mean(windows.astype(float)), images)
+    total = np.zeros(images.shape)
+    grid.add(windows, total)
+    np.testing.assert_allclose(total / grid.counts(), images)
+    some = slice(None, None, 2)
+    np.testing.assert_array_equal(grid.cut(images, some), windows[:, some])
 
 
 def test_training_windows_are_parts_of_their_images(X):
@@ -230,8 +234,12 @@ def test_same_seed_same_bits_in_any_company(X, monkeypatch):
     parameters = {"flip": "both", "aggregate": ("top", "range")}
     detector = small(ConvVAEDetector(**TINY), **parameters).fit(X)
     expected = detector.anomaly_score(X)
-    monkeypatch.setattr("skvae.detectors.windows.WINDOWS_AT_ONCE", 7)
-    np.testing.assert_array_equal(detector.anomaly_score(X), expected)
+    maps = detector.error_map(X)
+    for n_windows in (2, 7):  # less than an image's three, and two images'
+        monkeypatch.setattr("skvae.detectors.windows.BYTES_AT_ONCE", n_windows * 4 * 12 * 4)
+        np.testing.assert_array_equal(detector.anomaly_score(X), expected)
+        np.testing.assert_array_equal(detector.error_map(X), maps)
+        np.testing.assert_array_equal(clone(detector).fit(X).anomaly_score(X), expected)
     monkeypatch.undo()
     np.testing.assert_array_equal(detector.anomaly_score(X[7:8]), expected[7:8])
     np.testing.assert_array_equal(clone(detector).fit(X).anomaly_score(X), expected)
@@ -316,6 +324,18 @@ def test_wrong_parameters_are_one_clear_error(X, params, y, message):
     np.testing.assert_array_equal(detector.anomaly_score(X), expected)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_windows_are_wider_than_they_have_channels(X, width):
+    colored = np.stack([X] * 3, 1)
+    message = rf"window_shape=\(4, {width}\) makes windows of 4 x {width} .* 4 pixels or more"
+    with pytest.raises(ValueError, match=message):
+        small(ImageBrightness(), window_shape=(4, width), stride=1).fit(colored)
+    small(Brightness(), window_shape=(4, width), stride=1).fit(colored)
+    small(ImageBrightness(), window_shape=(4, width), stride=1).fit(X)
+    detector = small(ConvVAEDetector(**TINY), window_shape=(4, 4)).fit(colored)
+    assert detector.detector_._layout.shape == (3, 4, 4)
+
+
 def test_model_files_hold_detectors_of_windows(X, tmp_path):
     detector = small(ConvVAEDetector(**TINY)).fit(X)
     path = tmp_path / "model.safetensors"
@@ -339,3 +359,24 @@ def test_folders_of_images_are_cut_as_arrays_are(X, tmp_path):
     other = load_image_folder(tmp_path, size=(12, 10), color="rgb")
     with pytest.raises(ValueError, match="X was prepared with color='rgb'"):
         detector.anomaly_score(other)
+
+
+def test_few_windows_and_few_images_are_in_memory_at_once(X, tmp_path, monkeypatch):
+    Image = pytest.importorskip("PIL.Image", reason="image files: pip install skvae[images]")
+    for i, image in enumerate((255 * X).astype(np.uint8)):
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    folder = load_image_folder(tmp_path, size=(12, 10), max_bytes_in_memory=0)
+    read, seen = [], []
+    of_folder, of_detector = type(folder).__getitem__, ImageBrightness.score_samples
+    monkeypatch.setattr(
+        type(folder), "__getitem__", lambda f, i: read.append(of_folder(f, i)) or read[-1]
+    )
+    monkeypatch.setattr(
+        ImageBrightness, "score_samples", lambda d, X: seen.append(X.shape) or of_detector(d, X)
+    )
+    monkeypatch.setattr("skvae.detectors.windows.BYTES_AT_ONCE", 4 * 4 * 12 * 10)
+    monkeypatch.setattr("skvae.detectors.windows.MAX_MAP_IMAGES", 4)
+    detector = small(ImageBrightness(), calibration_fraction=0.2, stride=1).fit(folder)
+    assert detector.anomaly_score(folder).shape == (40,)
+    assert max(map(len, read)) == 4, "of 32 for training and 8 held out"
+    assert max(seen) == (7, 1, 12, 4), "of one image: ten would fit"

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import re
 import stat
 import threading
 from contextlib import nullcontext
@@ -19,6 +20,10 @@ MAX_PIXELS = 1 << 26
 LARGE_PIXELS = 1 << 23
 _one_large_image = threading.Lock()
 _one_import = threading.Lock()
+# A JPEG may go over its pixels again and again, at a few bytes a scan, and each takes time.
+# Encoders make about ten; libtiff has the same bound (tif_jpeg.c,
+# LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER).
+MAX_SCANS = 100
 # Of the EXIF tag 0x0112: what brings a picture upright (Exif 2.32, section 4.6.4).
 UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
@@ -62,8 +67,10 @@ def load_image(file, size=(224, 224), color="grey"):
 def check_preparation(size, color):
     """Return (height, width) and colour, or say what is wrong with them."""
     try:
-        height, width = (size, size) if np.ndim(size) == 0 else size
-        size = operator.index(height), operator.index(width)
+        sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+        # True is an index, but no number of pixels.
+        height, width = (0 if isinstance(n, bool) else operator.index(n) for n in sides)
+        size = height, width
     except (TypeError, ValueError):
         size = 0, 0
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
@@ -71,7 +78,7 @@ def check_preparation(size, color):
             "size must be the height and width of an image in pixels, such as (224, 224), or one "
             f"number for both, and {MAX_PIXELS:,} pixels at most."
         )
-    if color not in MODES:
+    if not isinstance(color, str) or color not in MODES:
         raise ValueError(f"color must be 'grey' or 'rgb'; found {color!r}.")
     return size, color
 
@@ -118,7 +125,10 @@ def _prepared(image, size, color):
     if n_pixels > MAX_PIXELS:
         what = f"{image.width:,} x {image.height:,} pixels are more than"
         raise BadImage(_too_large(what))
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(image.fp)
     with _one_large_image if n_pixels > LARGE_PIXELS else nullcontext():
+        _shorten_transparent_color(image)
         # A JPEG can be decoded at half, a quarter or an eighth of its size; no side gets smaller
         # than twice of what is wanted, so that the filter below still has something to average.
         image.draft(None, (2 * max(size), 2 * max(size)))
@@ -127,6 +137,32 @@ def _prepared(image, size, color):
         )
         image.close()  # its memory is free before the next large one takes some
     return pixels[None] if color == "grey" else np.moveaxis(pixels, 2, 0)
+
+
+# A marker in a JPEG (ITU-T T.81, annex B) that is followed by the length of its segment, or ends
+# the image: not a stuffed byte, fill byte or one that stands alone (TEM, RST0 to RST7, SOI).
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
+BYTES_OF_MARKERS = 1024
+
+
+def _check_scans(file):
+    """Refuse a JPEG of very many scans; nothing is decoded, and segments are passed over."""
+    n_scans, at = 0, 2
+    while n_scans <= MAX_SCANS:
+        file.seek(at)
+        part = file.read(BYTES_OF_MARKERS)
+        marker = MARKER.search(part, 0, max(len(part) - 2, 0))
+        if marker is None:
+            if len(part) < BYTES_OF_MARKERS:
+                return
+            at += len(part) - 3  # where a marker with its length may begin
+            continue
+        if marker[0] == END_OF_IMAGE:
+            return
+        n_scans += marker[0] == START_OF_SCAN
+        at += marker.end() + int.from_bytes(part[marker.end() : marker.end() + 2], "big")
+    raise BadImage(f"a JPEG of more than {MAX_SCANS} scans")
 
 
 def _resized(image, size):
@@ -149,6 +185,13 @@ def _upright(image):
     return image.transpose(Image.Transpose[UPRIGHT[orientation]])
 
 
+def _shorten_transparent_color(image):
+    """Of RGB of 16 bits pillow keeps the upper 8, but of the colour that is transparent all 16."""
+    color = image.info.get("transparency")
+    if isinstance(color, tuple) and any("16" in str(tile[3]) for tile in image.tile):
+        image.info["transparency"] = tuple(value >> 8 for value in color)
+
+
 def _eight_bit(image):
     """Images of 16 bits and of floats in [0, 1] as images of 8 bits; others as they are."""
     if not image.mode.startswith(("I", "F")):
@@ -163,11 +206,17 @@ def _eight_bit(image):
     eight = np.empty(pixels.shape, np.uint8)
     for row, values in zip(eight, pixels, strict=True):
         row[:] = np.rint(values * (255 / most))
-    return Image.fromarray(eight)
+    transparent = image.info.get("transparency")
+    if transparent is None:
+        return Image.fromarray(eight)
+    opaque = np.where(pixels == transparent, np.uint8(0), np.uint8(255))
+    return Image.merge("LA", [Image.fromarray(eight), Image.fromarray(opaque)])
 
 
 def _in_color(image, mode, size):
     """The image in ``mode``; what is transparent shows white, as on a page."""
+    if image.mode == "LAB":  # pillow converts it to no other
+        image = image.convert("RGB")
     if not image.has_transparency_data:
         return image.convert(mode)
     Image = require("PIL.Image", extra="images")

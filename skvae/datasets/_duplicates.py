@@ -67,10 +67,10 @@ def _close_pairs(thumbnails, near):
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         plain, turned = (1 - block @ other[start:].T for other in (rows, mirrored))
-        distance = np.minimum(plain, turned)
+        distance = np.minimum(plain, turned).clip(0)  # rounding may come to less
         i, j = np.nonzero(np.triu(distance < near, k=1))
         is_mirrored = turned[i, j] < plain[i, j]
-        found.append(np.column_stack([start + i, start + j, distance[i, j].clip(0), is_mirrored]))
+        found.append(np.column_stack([start + i, start + j, distance[i, j], is_mirrored]))
     pairs = pd.DataFrame(np.concatenate(found), columns=["i", "j", "distance", "mirrored"])
     return pairs.astype({"i": int, "j": int, "mirrored": bool})
 

@@ -2,8 +2,10 @@
 
 import os
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +20,12 @@ PARTS = ("train", "test", "val", "valid", "validation")
 # Beside them, masks of the anomalies (MVTec AD): pictures, but not of anything to be learnt.
 MASKS = "ground_truth"
 SHOWN_PROBLEMS = 3
+# Links to links may lead to one folder in more ways than there is time to go.
+MOST_WAYS = 100
 
 
 class Problem(NamedTuple):
-    """A file that was skipped, and why."""
+    """A file or folder that was skipped, and why."""
 
     file: str
     reason: str
@@ -45,7 +49,7 @@ class ImageFolder:
     classes : tuple of str
         The different labels, sorted.
     problems : list of (file, reason)
-        Files that were skipped.
+        Files that were skipped, and folders: those that cannot be read, and links in circles.
     preparation : dict
         How images are prepared, as arguments of `load_image_folder`: size and color.
     n_workers : int
@@ -83,7 +87,7 @@ class ImageFolder:
         return len(self._paths)
 
     def __repr__(self):
-        skipped = f", {len(self.problems)} files skipped" if self.problems else ""
+        skipped = f", {len(self.problems)} skipped" if self.problems else ""
         return f"<ImageFolder {str(self.path)!r}: {self.shape}, uint8{skipped}>"
 
     def __getitem__(self, index):
@@ -117,6 +121,11 @@ class ImageFolder:
             In the order of ``index``, with all of ``problems``.
         """
         rows = self._rows(index)
+        if rows.ndim == 0:
+            raise IndexError(
+                f"subset takes a slice, a mask or an array of numbers; found {index!r}. One image "
+                "is folder[number]."
+            )
         return ImageFolder(
             self.path,
             [self._paths[row] for row in rows],
@@ -134,7 +143,8 @@ class ImageFolder:
         one of them mirrored left to right. It is 0 for the same picture, about 1 for unrelated
         ones, and does not change with brightness and contrast, nor with ``preparation``. On MRI
         slices of the brain a JPEG of low quality, half the size, or 30 % more contrast came to
-        less than 0.01; different slices were further apart, but for a few neighbours.
+        less than 0.01; different slices were further apart, but for a few neighbours. Images of a
+        single colour correlate with nothing: their distance is 1 to all others, and to each other.
 
         Parameters
         ----------
@@ -158,14 +168,20 @@ class ImageFolder:
             pairs = folder.duplicates()
             leaks = pairs[pairs["part"] != pairs["twin_part"]]
         """
-        if not 0 <= near < 1:
+        if not _is_number(near, Real) or not 0 <= near < 1:
             raise ValueError(f"near must be a distance in [0, 1); found {near!r}.")
         preparation = {"size": [SIDE, SIDE], "color": "grey"}
         small = ImageFolder(self.path, self._paths, [], preparation, self.n_workers)
         return duplicate_pairs(self, small[:][:, 0], near)
 
     def _rows(self, index):
-        return np.asarray(np.arange(len(self))[index])
+        rows = np.asarray(np.arange(len(self))[index])
+        if rows.ndim > 1:
+            raise IndexError(
+                "A folder takes a number, a slice, a mask or an array of numbers as an index; this "
+                f"one gives images in the shape {rows.shape}. folder[:] is an array that takes any."
+            )
+        return rows
 
     def _decode(self, rows):
         """Image, or `BadImage`, of each row, in order; a few are decoded ahead."""
@@ -221,9 +237,12 @@ def load_image_folder(
     257, floats are multiplied by 255; what is transparent shows white; of several frames the first
     counts. Formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF and WebP.
 
+    Links to files and folders are followed, also out of the folder: an image that is reached in two
+    ways stands there twice.
+
     Every file is decoded once here. One that cannot be - truncated, empty, of more than 67 million
     pixels, no image at all - is skipped, and named with the reason in ``problems`` and in a
-    warning.
+    warning; so are folders that cannot be read, and links to a folder that they lie in.
 
     Parameters
     ----------
@@ -241,8 +260,9 @@ def load_image_folder(
     Returns
     -------
     folder : ImageFolder
-        The X of any detector of images, which reads it in bounded memory. Its ``preparation`` is
-        kept by a detector as ``image_preparation_``: open folders of new images by
+        The X of any detector of images, which reads it part by part; a `WindowDetector` keeps the
+        windows that it is trained on in memory. Its ``preparation`` is kept by a detector as
+        ``image_preparation_``: open folders of new images by
         ``load_image_folder(path, **detector.image_preparation_)``.
 
     Raises
@@ -270,21 +290,31 @@ def load_image_folder(
     """
     require("PIL", extra="images", what="load_image_folder")
     size, color = check_preparation(size, color)
-    if not isinstance(n_workers, (int, np.integer)) or n_workers < 1:
+    if not _is_number(n_workers, Integral) or n_workers < 1:
         raise ValueError(f"n_workers must be a whole number of at least 1; found {n_workers!r}.")
+    if not _is_number(max_bytes_in_memory, Real) or not max_bytes_in_memory >= 0:
+        raise ValueError(
+            "max_bytes_in_memory must be a number of bytes, 0 or more; found "
+            f"{max_bytes_in_memory!r}."
+        )
     path = Path(path).expanduser().absolute()
     if not path.is_dir():
         kind = NotADirectoryError if path.exists() else FileNotFoundError
         raise kind(f"no folder {path}: name a folder that holds image files.")
     preparation = {"size": list(size), "color": color}
-    found = ImageFolder(path, _paths_below(path), [], preparation, n_workers)
+    paths, problems = _paths_below(path)
+    found = ImageFolder(path, paths, problems, preparation, n_workers)
     return _without_bad_files(found, max_bytes_in_memory)
+
+
+def _is_number(value, kind):
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
 
 
 def _without_bad_files(found, max_bytes):
     """The images that can be decoded, kept in memory if they are few; a warning of the others."""
     kept = np.empty(found.shape, np.uint8) if found.nbytes <= max_bytes else None
-    good, problems = [], []
+    good, problems = [], list(found.problems)
     for row, image in enumerate(found._decode(range(len(found)))):
         if isinstance(image, BadImage):
             problems.append(Problem(str(found.files[row]), str(image)))
@@ -298,8 +328,8 @@ def _without_bad_files(found, max_bytes):
         named = "; ".join(f"{file} ({reason})" for file, reason in problems[:SHOWN_PROBLEMS])
         more = ", ..." if len(problems) > SHOWN_PROBLEMS else ""
         warnings.warn(
-            f"{found.path}: {len(problems)} of {len(found)} files are no images that can be used, "
-            f"and were skipped: {named}{more}. The attribute problems holds them all.",
+            f"{found.path}: {len(good)} images were found, and {len(problems)} files or folders "
+            f"cannot be used and were skipped: {named}{more}. The attribute problems holds all.",
             UserWarning,
             stacklevel=3,
         )
@@ -307,20 +337,33 @@ def _without_bad_files(found, max_bytes):
 
 
 def _paths_below(root):
-    """Relative paths of all files that are not hidden, as tuples of names, sorted."""
-    paths, seen = [], set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        here = os.path.relpath(folder, root)
-        place = () if here == "." else tuple(here.split(os.sep))
-        # A link to a folder above would lead round and round.
-        real = os.path.realpath(folder)
-        if real in seen or place[:1] == (MASKS,):
+    """Relative paths of all files that are not hidden, sorted, and folders that are skipped."""
+    paths, problems = [], []
+
+    def unreadable(error):
+        if error.filename == os.fspath(root):
+            raise error
+        problems.append(Problem(_shown(os.path.relpath(error.filename, root)), error.strerror))
+
+    above, ways = {os.path.dirname(root): ()}, Counter()
+    for folder, folders, files in os.walk(root, onerror=unreadable, followlinks=True):
+        place = Path(folder).relative_to(root).parts
+        if place[:1] == (MASKS,):
             folders.clear()
             continue
-        seen.add(real)
+        real = os.path.realpath(folder)
+        ancestors = above[os.path.dirname(folder)]
+        is_circle = real in ancestors
+        ways[real] += not is_circle
+        if is_circle or ways[real] > MOST_WAYS:
+            reason = "a link to a folder that it lies in" if is_circle else "one link of too many"
+            problems.append(Problem(_shown(Path(*place)), reason))
+            folders.clear()
+            continue
+        above[folder] = (*ancestors, real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths += [(*place, name) for name in files if not name.startswith(".")]
-    return [Path(*names) for names in sorted(paths)]
+    return [Path(*names) for names in sorted(paths)], problems
 
 
 def _part_and_label(path):

@@ -10,6 +10,9 @@ MARGIN = 0.045
 # Pixels that are drawn at once: arrays of them stay in the processor's cache.
 PIXELS_AT_ONCE = 1 << 18
 STYLES = ("line", "distance")
+# In pixels; their squares and quotients are numbers of 32 bits.
+FARTHEST = 1e15
+TAUS = 1e-3, 1e6
 
 
 def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
@@ -30,7 +33,7 @@ def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
         Of the images, in pixels.
     style : {"line", "distance"}, default="line"
     tau : float, default=3.0
-        Of style "distance": how far the curve shines, in pixels.
+        Of style "distance": how far the curve shines, in pixels; from 0.001 to a million.
     limits : (low, high), default=None
         Values at the lower and upper edge, for all plots; curves beyond them are cut off. None
         scales each plot to its own range, with a margin of 4.5 % above and below.
@@ -58,11 +61,11 @@ def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
     height, width = _checked_size(size)
     if style not in STYLES:
         raise ValueError(f"style must be 'line' or 'distance'; found {style!r}.")
-    if not isinstance(tau, numbers.Real) or not 0 < tau < np.inf:
-        raise ValueError(f"tau must be a number of pixels above 0; found {tau!r}.")
-    low, high = _edges(X, limits)
-    # Rows are counted from the top, in pixels.
-    rows = (high - X) / (high - low) * height
+    if not isinstance(tau, numbers.Real) or not TAUS[0] <= tau <= TAUS[1]:
+        raise ValueError(
+            f"tau must be a number of pixels from {TAUS[0]:g} to {TAUS[1]:g}; found {tau!r}."
+        )
+    rows = _rows(X, height, limits)
     tops, bottoms = _extents(rows.astype(np.float32), width)
     images = np.empty((len(X), height, width), dtype=np.uint8)
     step = max(1, PIXELS_AT_ONCE // (height * width))
@@ -85,10 +88,28 @@ def _checked_size(size):
     return sides
 
 
+def _rows(X, height, limits):
+    """Where the points stand, counted from the top in pixels."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = _edges(X, limits)
+        rows = (high - X) / (high - low) * height
+    is_far = ~((np.abs(rows) <= FARTHEST) & np.isfinite(high - low))  # true for NaN as well
+    if is_far.any():
+        i, at = np.argwhere(is_far)[0]
+        raise ValueError(
+            f"X holds {X[i, at]:g} in series {i}, which cannot be drawn: scale the series, or give "
+            "limits nearer to its values."
+        )
+    return rows
+
+
 def _edges(X, limits):
     """Values at the lower and upper edge of each plot, of shape (n, 1) or ()."""
     if limits is not None:
-        low, high = (float(value) for value in limits)
+        try:
+            low, high = (float(value) for value in limits)
+        except (TypeError, ValueError):
+            low = high = np.nan
         if not low < high < np.inf or low == -np.inf:
             raise ValueError(f"limits must be two numbers, low < high; found {limits!r}.")
         return low, high

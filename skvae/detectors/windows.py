@@ -13,11 +13,12 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import check_same_preparation, validate_images
+from skvae.base._input import taken
 from skvae.base._lazy import LazyImages, is_lazy
 from skvae.base._road import map_scale
 
-# Windows that are cut at once: of 64 x 16 pixels they take 4 MB as uint8.
-WINDOWS_AT_ONCE = 4096
+# Windows that are cut at once, and images that are read for them, take so much as float32.
+BYTES_AT_ONCE = 1 << 24
 # Aggregates are brought to one scale by so many training images, and percentiles need no more.
 MAX_REFERENCE_IMAGES = 2000
 # Error maps of so many training images fix the scale that maps are drawn in.
@@ -217,17 +218,18 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         elif self.threshold == "f1":
             raise ValueError("threshold='f1' needs labels: fit(X, y) with y, got y=None.")
         self._grid = Grid.of(tuple(images.shape[2:]), self.window_shape, self.stride)
+        self._check_width(images.shape[1])
         rng = check_random_state(self.random_state)
         train, held_out = self._split(len(images), rng)
         windows = self._random_windows(images, train, rng)
         labels = None if y is None else np.repeat(y[train], self.windows_per_image)
         self.detector_ = clone(self.detector).fit(self._as_taken(windows), labels)
         rows = np.sort(rng.permutation(train)[:MAX_REFERENCE_IMAGES])
-        raw = self._raw(self._scores_of_windows(images[rows]))
+        raw = self._raw(self._scores_of_windows(taken(images, rows)))
         self._means, self._scales = raw.mean(0), raw.std(0)
         self._scales[self._scales == 0] = 1.0
         if len(held_out):
-            rows, raw = held_out, self._raw(self._scores_of_windows(images[held_out]))
+            rows, raw = held_out, self._raw(self._scores_of_windows(taken(images, held_out)))
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, self._fused(raw), y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0
@@ -261,41 +263,63 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         n_down, n_across = images.shape[2] - height + 1, images.shape[3] - width + 1
         n = len(rows) * self.windows_per_image
         top, left = rng.randint(n_down, size=n), rng.randint(n_across, size=n)
-        parts = []
-        step = max(1, WINDOWS_AT_ONCE // self.windows_per_image)
+        n_channels, dtype = images.shape[1], np.asarray(images[:0]).dtype
+        windows = np.empty((n, n_channels, height, width), dtype)
+        step = max(1, BYTES_AT_ONCE // _n_bytes(images.shape[1:]))
         for start in range(0, len(rows), step):
             some = np.asarray(images[rows[start : start + step]])
             views = sliding_window_view(some, (height, width), axis=(2, 3))
             own = slice(start * self.windows_per_image, (start + step) * self.windows_per_image)
             image = np.repeat(np.arange(len(some)), self.windows_per_image)
-            parts.append(views[image, :, top[own], left[own]])
-        windows = np.concatenate(parts)
+            windows[own] = views[image, :, top[own], left[own]]
         for axis in FLIPS[self.flip]:
             flipped = rng.random_sample(n) < 0.5
             windows[flipped] = np.flip(windows[flipped], axis)
         return windows
 
+    @property
+    def _takes_images(self):
+        """Whether the detector is made for images, not for rows of a table."""
+        names = self.detector.get_params(deep=True)
+        return any(name.split("__")[-1] == "image_shape" for name in names)
+
+    def _check_width(self, n_channels):
+        """Refuse windows whose channels a detector of images would look for in the last axis."""
+        height, width = self._grid.window
+        if self._takes_images and 1 < n_channels >= width:
+            raise ValueError(
+                f"window_shape={tuple(self.window_shape)} makes windows of {height} x {width} "
+                f"pixels of images of {n_channels} channels: they must be wider than they have "
+                f"channels, {n_channels + 1} pixels or more."
+            )
+
     def _as_taken(self, windows):
         """Windows as the detector takes them: images, or rows for one that is made for tables."""
-        names = self.detector.get_params(deep=True)
-        if any(name.split("__")[-1] == "image_shape" for name in names):
-            return windows
-        return windows.reshape(len(windows), -1)
+        return windows if self._takes_images else windows.reshape(len(windows), -1)
 
     def _by_window(self, method, images):
-        """What ``method`` of the detector says of all windows, (n_images, n_windows, ...).
+        """What ``method`` of the detector says of all windows, (n_rows, n_places, ...).
 
-        Block by block of images, so that only a block's windows are in memory.
+        Block by block, with the slices of images and of places that it is of, so that only a
+        block's windows are in memory: of some images, or of one where these are too many.
         """
-        step = max(1, WINDOWS_AT_ONCE // len(self._grid.places))
+        n_places = len(self._grid.places)
+        at_once = max(1, BYTES_AT_ONCE // _n_bytes((images.shape[1], *self._grid.window)))
+        step = max(1, at_once // n_places)
         for start in range(0, len(images), step):
-            windows = self._grid.cut(np.asarray(images[start : start + step]))
-            values = np.asarray(method(self._as_taken(windows.reshape(-1, *windows.shape[2:]))))
-            yield values.reshape(*windows.shape[:2], *values.shape[1:])
+            some = np.asarray(images[start : start + step])
+            rows = slice(start, start + len(some))
+            for first in range(0, n_places, at_once):
+                places = slice(first, first + at_once)
+                windows = self._grid.cut(some, places)
+                values = np.asarray(method(self._as_taken(windows.reshape(-1, *windows.shape[2:]))))
+                yield rows, places, values.reshape(*windows.shape[:2], *values.shape[1:])
 
     def _scores_of_windows(self, images):
-        blocks = self._by_window(self.detector_.score_samples, images)
-        return -np.concatenate(list(blocks)).astype(np.float64)
+        scores = np.empty((len(images), len(self._grid.places)))
+        for rows, places, values in self._by_window(self.detector_.score_samples, images):
+            scores[rows, places] = -values
+        return scores
 
     # -- scores -----------------------------------------------------------------------------------
 
@@ -374,14 +398,19 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         shape = images.shape[1], *self._grid.window
         has_maps = hasattr(self.detector_, "error_map")
         method = self.detector_.error_map if has_maps else self.detector_.score_samples
-        maps = []
-        for values in self._by_window(method, images):
+        maps = np.zeros(tuple(images.shape))
+        for rows, places, values in self._by_window(method, images):
             if has_maps:
                 values = values.reshape(*values.shape[:2], *shape)
             else:
                 values = np.broadcast_to(-values[..., None, None, None], (*values.shape, *shape))
-            maps.append(self._grid.mean(values))
-        return np.concatenate(maps)
+            self._grid.add(values, maps[rows], places)
+        maps /= self._grid.counts()
+        return maps
+
+
+def _n_bytes(shape):
+    return 4 * math.prod(shape)  # as float32
 
 
 def _top(scores, n_top):
@@ -446,21 +475,22 @@ class Grid(NamedTuple):
     def places(self):
         return [(top, left) for top in self.starts[0] for left in self.starts[1]]
 
-    def cut(self, images):
-        """Windows of images of shape (n, C, H, W): (n, n_windows, C, h, w)."""
+    def cut(self, images, at=slice(None)):
+        """Windows of images of shape (n, C, H, W), those ``at`` places: (n, n_windows, C, h, w)."""
         height, width = self.window
         windows = (
-            images[..., top : top + height, left : left + width] for top, left in self.places
+            images[..., top : top + height, left : left + width] for top, left in self.places[at]
         )
         return np.stack(list(windows), 1)
 
-    def mean(self, maps):
-        """Maps of windows, (n, n_windows, C, h, w), as the mean over those that hold a pixel."""
+    def add(self, maps, total, at=slice(None)):
+        """Add maps of the windows ``at`` places, (n, n_windows, C, h, w), to those of images."""
         height, width = self.window
-        total = np.zeros((len(maps), maps.shape[2], *self.sides))
+        for i, (top, left) in enumerate(self.places[at]):
+            total[..., top : top + height, left : left + width] += maps[:, i]
+
+    def counts(self):
+        """Number of windows that hold a pixel, (H, W)."""
         counts = np.zeros(self.sides)
-        for i, (top, left) in enumerate(self.places):
-            part = slice(top, top + height), slice(left, left + width)
-            total[(..., *part)] += maps[:, i]
-            counts[part] += 1
-        return total / np.maximum(counts, 1)
+        self.add(np.ones((1, len(self.places), 1, 1)), counts[None])
+        return counts
