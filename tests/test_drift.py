@@ -259,7 +259,8 @@ def test_detectors_of_skvae_in_a_pipeline_and_frames(frame):
     if frame:
         X, new = (pd.DataFrame(part, columns=list("abcde")) for part in (X, new))
     detector = make_pipeline(
-        StandardScaler(), AEDetector(latent_dim=2, hidden_layer_sizes=(8,), max_steps=30)
+        StandardScaler(),
+        AEDetector(latent_dim=2, hidden_layer_sizes=(8,), max_steps=30, random_state=0),
     )
     if frame:
         detector.set_output(transform="pandas")

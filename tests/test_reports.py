@@ -173,7 +173,7 @@ def test_images_of_a_folder_the_unreadable_among_them(folder, image_detector, tm
     written_images(path / "odd", np.flip(digits(3, seed=3) + np.uint8(60), 0))
     (path / "good" / "03x.png").write_bytes(b"")
     (path / "aa.txt").write_text("no image")
-    with pytest.warns(UserWarning, match="2 of 11 files"):
+    with pytest.warns(UserWarning, match="9 images were found, and 2 files"):
         images = load_image_folder(path, **image_detector.image_preparation_)
     labels = images.labels == "odd"
     predictions = write_report(
@@ -252,7 +252,7 @@ def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
 def test_all_unreadable(image_detector, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "a.png").write_bytes(b"no")
-    with pytest.warns(UserWarning, match="1 of 1 files"):
+    with pytest.warns(UserWarning, match="0 images were found, and 1 files"):
         images = load_image_folder(tmp_path / "new", **image_detector.image_preparation_)
     predictions = write_report(image_detector, images, tmp_path / "out")
     assert list(predictions["error"]) == ["unreadable"]
