@@ -17,7 +17,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skvae.base._images import as_floats, check_image_shape, validate_images
-from skvae.base._input import holds_sizes, one_thread, resolve_device, sizes
+from skvae.base._input import holds_sizes, one_thread, resolve_device, sizes, unchanged_if_it_fails
 from skvae.networks import ACTIVATIONS, ConvEncoder
 from skvae.networks.conv import smallest_side
 from skvae.scores import block_size, padded
@@ -219,15 +219,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         FloatingPointError
             If the loss stops being finite.
         """
-        before = dict(vars(self))
-        try:
-            with one_thread:  # by whose number sums are rounded
-                self._fit(X, y)
-        except BaseException:
-            # A fit that fails half way leaves the classifier as it was.
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+        with unchanged_if_it_fails(self), one_thread:  # by whose number sums are rounded
+            self._fit(X, y)
         return self
 
     def _fit(self, X, y):

@@ -36,6 +36,7 @@ from skvae.base._input import (
     resolve_device,
     scaled,
     taken,
+    unchanged_if_it_fails,
 )
 from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
@@ -136,18 +137,12 @@ class BaseDetector(
         FloatingPointError
             If the loss stops being finite.
         """
-        before = dict(vars(self))
-        try:
+        with unchanged_if_it_fails(self):
             with one_thread if self._fits_on_one_thread else nullcontext():
                 X, y = self._validate_fit(X, y)
                 plan = self._prepare(X, y)
                 (net,) = fit_autoencoders([plan.members], **self._training(plan))
                 self._finish(plan, X, y, net)
-        except BaseException:
-            # A fit that fails half way leaves the detector as it was.
-            vars(self).clear()
-            vars(self).update(before)
-            raise
         return self
 
     def _validate_fit(self, X, y):

@@ -74,6 +74,18 @@ class _OneThread:
 one_thread = _OneThread()
 
 
+@contextmanager
+def unchanged_if_it_fails(estimator):
+    """A fit that fails half way leaves the estimator as it was."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
 def fit_scaler(scaler, X):
     """Fit the transformer that ``scaler`` names or is on ``X``; None stays None."""
     if scaler is None:

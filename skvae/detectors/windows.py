@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import check_same_preparation, validate_images
-from skvae.base._input import taken
+from skvae.base._input import taken, unchanged_if_it_fails
 from skvae.base._lazy import LazyImages, is_lazy
 from skvae.base._road import map_scale
 
@@ -197,14 +197,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         ValueError
             For images that cannot be cut so, or parameters that do not go together.
         """
-        before = dict(vars(self))
-        try:
+        with unchanged_if_it_fails(self):
             self._fit(X, y)
-        except BaseException:
-            # A fit that fails half way leaves the detector as it was.
-            vars(self).clear()
-            vars(self).update(before)
-            raise
         return self
 
     def _fit(self, X, y):
