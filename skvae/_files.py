@@ -63,10 +63,15 @@ def _put_back(path):
         shutil.rmtree(last.parent, ignore_errors=True)
 
 
+def write_bytes(path, content):
+    """Write a file, whole or not at all."""
+    with replacing(path) as file:
+        file.write(content)
+
+
 def write_text(path, text):
     """Write a text file, whole or not at all."""
-    with replacing(path) as file:
-        file.write(text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def as_json(value):

@@ -3,17 +3,16 @@
 import gzip
 import hashlib
 import http.client
-import os
 import re
 import urllib.request
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from skvae._files import replacing
 from skvae.datasets._home import get_data_home
 
 # Each holds the four files of the original distribution, gzipped.
@@ -165,12 +164,6 @@ def _download_array(mirror, name, sha256):
 
 
 def _store(arrays, path):
-    # Written beside and moved, so that a break leaves no half a file that the next call would read.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(f"{path}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    # Whole or not at all, so that a break leaves no half a file that the next call would read.
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)

@@ -1,5 +1,7 @@
 """What all displays share: axes, titles, checks, and the detector inside a pipeline or search."""
 
+import io
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +23,21 @@ def axes_or_new(ax, projection=None, figsize=None):
         return ax
     _, ax = pyplot.subplots(layout="tight", figsize=figsize, subplot_kw={"projection": projection})
     return ax
+
+
+def unseen_figure(what="A picture", layout="constrained", **options):
+    """Make a figure that no window, backend or global state knows of."""
+    require("matplotlib", extra="plot", what=what)
+    from matplotlib.figure import Figure
+
+    return Figure(layout=layout, **options)
+
+
+def as_png(figure, dpi):
+    """Return the bytes of a PNG file of a figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+    return buffer.getvalue()
 
 
 def set_title(ax, name):

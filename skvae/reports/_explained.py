@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skvae._files import replacing
+from skvae._files import write_bytes
 from skvae.reports._judged import as_seen, judge, rows_at
 from skvae.reports._pictures import image_pictures, row_picture
 
@@ -103,5 +103,4 @@ def _write(path, detector, rows, name, is_image):
     else:
         errors = np.asarray(detector.error_map(as_seen(detector, rows)))
         drawn = row_picture(detector, name, errors[0], feature_names(rows))
-    with replacing(path) as file:
-        file.write(drawn)
+    write_bytes(path, drawn)

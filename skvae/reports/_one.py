@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from skvae._files import replacing
+from skvae._files import write_bytes
 from skvae.datasets import load_image
 from skvae.reports._pictures import image_pictures
 
@@ -55,8 +55,7 @@ def judge_image(detector, image, picture=None):
     error = float(detector.anomaly_score(images)[0])
     if picture is not None:
         whole, _, _ = next(image_pictures(detector, images, [name or "image"]))
-        with replacing(picture) as file:
-            file.write(whole)
+        write_bytes(picture, whole)
     return error > detector.threshold_, error
 
 

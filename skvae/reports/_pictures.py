@@ -7,6 +7,7 @@ import numpy as np
 
 from skvae._optional import require
 from skvae.plotting import ErrorMapDisplay, ImageErrorMapDisplay, ScoreHistogramDisplay
+from skvae.plotting._common import as_png, unseen_figure
 from skvae.plotting._image_error_map import PANELS
 
 MOST_FEATURES = 10
@@ -17,22 +18,12 @@ _ROW_INCHES = (7, 4)
 _HISTOGRAM_INCHES = (9, 4.6)
 
 
-def new_figure(inches):
-    """A figure that no window, backend or global state knows of."""
-    require("matplotlib", extra="plot", what="A picture")
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=inches, layout="tight")
-
-
-def as_png(figure):
+def _png(figure):
     """The bytes of a PNG file of a figure."""
-    buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it right.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
-    return buffer.getvalue()
+        return as_png(figure, _DPI)
 
 
 def image_pictures(detector, images, names):
@@ -62,11 +53,11 @@ def image_pictures(detector, images, names):
         image_shape=_image_shape(detector, images),
     )
     for i in range(len(images)):
-        figure = new_figure(_IMAGE_INCHES)
+        figure = unseen_figure(layout="tight", figsize=_IMAGE_INCHES)
         display.plot(figure.subplots(), indices=[i], panels=panels)
         figure.axes[0].set_title("")
         yield (
-            as_png(figure),
+            _png(figure),
             _plain_png(display.images[i], "gray", 0, 1),
             _plain_png(display.error_map[i], "inferno", low, high),
         )
@@ -75,7 +66,7 @@ def image_pictures(detector, images, names):
 def row_picture(detector, name, errors, feature_names):
     """PNG of what the features of one row add to its anomaly score, the largest on top."""
     low, high = detector.error_map_scale_
-    figure = new_figure(_ROW_INCHES)
+    figure = unseen_figure(layout="tight", figsize=_ROW_INCHES)
     display = ErrorMapDisplay(
         error_map=errors[None],
         feature_names=[as_drawn(each) for each in feature_names],
@@ -85,12 +76,12 @@ def row_picture(detector, name, errors, feature_names):
     display.plot(
         figure.subplots(), row=0, top_k=MOST_FEATURES, vmin=min(low, 1.05 * errors.min()), vmax=high
     )
-    return as_png(figure)
+    return _png(figure)
 
 
 def histogram(detector, scores, many, is_anomaly=None):
     """PNG: the scores of the training above those of the ``many`` judged, on one axis."""
-    figure = new_figure(_HISTOGRAM_INCHES)
+    figure = unseen_figure(layout="tight", figsize=_HISTOGRAM_INCHES)
     training = detector.calibration_scores_
     axes = figure.subplots(2, sharex=True)
     threshold = detector.threshold_
@@ -109,7 +100,7 @@ def histogram(detector, scores, many, is_anomaly=None):
         ax.yaxis.get_major_locator().set_params(integer=True)
         for label in ax.get_legend().get_texts():
             label.set_text(label.get_text().replace("all rows", f"all {many}"))
-    return as_png(figure)
+    return _png(figure)
 
 
 def as_drawn(text):

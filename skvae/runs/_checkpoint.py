@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 
-from skvae._files import replacing
+from skvae._files import write_bytes
 from skvae.persistence._file import INT64, opened, write
 
 SECTIONS = {"detector", "training", "state"}
@@ -48,8 +48,7 @@ def read_checkpoint(path):
 def write_weights(path, module, about):
     """Write the state_dict of a module, with the dict ``about`` as JSON in the header."""
     tensors = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
-    with replacing(path) as file:
-        file.write(save(tensors, {"about": json.dumps(about)}))
+    write_bytes(path, save(tensors, {"about": json.dumps(about)}))
 
 
 def _packed(value, arrays):

@@ -1,19 +1,20 @@
 """Pictures of a training, drawn while it runs."""
 
-import io
-
 import torch
 
-from skvae._files import replacing
+from skvae._files import write_bytes
 from skvae.networks import as_floats
 from skvae.plotting import ReconstructionDisplay, TrainingHistoryDisplay
+from skvae.plotting._common import as_png, unseen_figure
+
+DPI = 100
 
 
 def draw_history(path, history, name):
     """Draw the losses of the epochs so far."""
-    figure = _new_figure(figsize=(7, 4.5))
+    figure = unseen_figure(figsize=(7, 4.5))
     TrainingHistoryDisplay(history=history, name=name).plot(ax=figure.subplots())
-    _write(path, figure)
+    write_bytes(path, as_png(figure, DPI))
 
 
 def draw_reconstructions(path, net, images, layout, name):
@@ -33,20 +34,6 @@ def draw_reconstructions(path, net, images, layout, name):
         image_shape=layout.inner_shape if layout.is_flat else None,
         name=name,
     )
-    figure = _new_figure(figsize=(len(images) + 1.5, 2.6))
+    figure = unseen_figure(figsize=(len(images) + 1.5, 2.6))
     display.plot(ax=figure.subplots())
-    _write(path, figure)
-
-
-def _new_figure(figsize):
-    """A figure that no window, backend or global state knows of."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=figsize, layout="constrained")
-
-
-def _write(path, figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    write_bytes(path, as_png(figure, DPI))

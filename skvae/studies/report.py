@@ -1,10 +1,10 @@
 """Writing reports: tables as CSV, JSON and Markdown, pictures as PNG, never half a file."""
 
-import io
 import json
 from pathlib import Path
 
-from skvae._files import replacing, write_text
+from skvae._files import write_bytes, write_text
+from skvae.plotting._common import as_png, unseen_figure
 
 
 def write_table(path, frame):
@@ -19,20 +19,12 @@ def write_table(path, frame):
 
 def write_figure(path, figure):
     """Write a matplotlib figure as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    write_bytes(path, as_png(figure, dpi=150))
 
 
 def new_figure(**options):
     """Make a figure that no window, backend or global state knows of."""
-    from skvae._optional import require
-
-    require("matplotlib", extra="plot", what="The picture of a study")
-    from matplotlib.figure import Figure
-
-    return Figure(layout="constrained", **options)
+    return unseen_figure(what="The picture of a study", **options)
 
 
 def markdown_table(frame):
