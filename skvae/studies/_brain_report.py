@@ -8,7 +8,7 @@ from skvae.studies.report import (
     markdown_table,
     new_figure,
     write_figure,
-    write_table,
+    write_tables,
     write_text,
 )
 
@@ -100,9 +100,7 @@ def write_report(out, results, extremes, folder, settings, seeds, minutes):
     minutes : (float, float)
         Wall and CPU time.
     """
-    for name, table in (("results", results), ("choice", results.attrs["choice"])):
-        write_table(out / f"{name}.csv", table)
-        write_table(out / f"{name}.json", table)
+    write_tables(out, {"results": results, "choice": results.attrs["choice"]})
     summary = brain_summary(results)
     write_figure(out / "auroc.png", draw_auroc(summary))
     write_figure(out / "extremes.png", draw_extremes(extremes))

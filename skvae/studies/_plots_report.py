@@ -7,12 +7,11 @@ import pandas as pd
 
 from skvae.studies._pictures import cells, show_mosaic
 from skvae.studies.report import (
-    markdown_table,
     new_figure,
     percent,
     write_figure,
-    write_table,
-    write_text,
+    write_sections,
+    write_tables,
 )
 
 TITLES = {
@@ -41,16 +40,12 @@ def write_plots_report(out, tables, shown, examples, settings, seeds, minutes):
         Wall and CPU time.
     """
     out = Path(out)
-    for name, table in tables.items():
-        write_table(out / f"{name}.csv", table)
-        write_table(out / f"{name}.json", table)
+    write_tables(out, tables)
     write_figure(out / "examples.png", draw_examples(examples))
     write_figure(out / "auroc.png", draw_auroc(tables["auroc"]))
     write_figure(out / "columns.png", draw_columns(tables["columns"]))
-    text = [f"# Anomalous time series in their plots\n\n{_what_was_run(settings, seeds, minutes)}"]
-    for (title, table), words in zip(shown.items(), WORDS, strict=True):
-        text.append(f"## {title}\n\n{words}\n{markdown_table(table)}")
-    write_text(out / "report.md", "\n".join(text))
+    head = f"# Anomalous time series in their plots\n\n{_what_was_run(settings, seeds, minutes)}"
+    write_sections(out / "report.md", head, shown, WORDS)
 
 
 def _what_was_run(settings, seeds, minutes):

@@ -8,10 +8,10 @@ import pandas as pd
 
 from skvae.studies._pictures import show_mosaic, what_was_run
 from skvae.studies.report import (
-    markdown_table,
     new_figure,
     write_figure,
-    write_table,
+    write_sections,
+    write_tables,
     write_text,
 )
 
@@ -50,19 +50,15 @@ def write_robustness_report(out, tables, shown, first, settings, seeds, minutes)
         Wall and CPU time.
     """
     out = Path(out)
-    for name, table in tables.items():
-        write_table(out / f"{name}.csv", table)
-        write_table(out / f"{name}.json", table)
+    write_tables(out, tables)
     write_text(out / "statistics.json", json.dumps(first["statistics"], indent=1) + "\n")
     write_figure(out / "roc.png", draw_roc(tables["roc"], tables["auroc"]))
     write_figure(out / "maps.png", draw_maps(first["examples"]))
     for name, x in (("bottleneck", "latent_dim"), ("contamination", "share")):
         write_figure(out / f"{name}.png", draw_sweep(tables[name], x, X_LABELS[x]))
     write_figure(out / "strength.png", draw_strength(tables["strength"]))
-    text = [f"# Corrupted digits\n\n{what_was_run(settings, seeds, minutes)}\n"]
-    for (title, table), words in zip(shown.items(), WORDS, strict=True):
-        text.append(f"## {title}\n\n{words}\n{markdown_table(table)}")
-    write_text(out / "report.md", "\n".join(text))
+    head = f"# Corrupted digits\n\n{what_was_run(settings, seeds, minutes)}\n"
+    write_sections(out / "report.md", head, shown, WORDS)
 
 
 X_LABELS = {"latent_dim": "latents", "share": "share of corrupted training images"}

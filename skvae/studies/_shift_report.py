@@ -8,11 +8,10 @@ import pandas as pd
 from skvae.studies._pictures import cells, show_mosaic, what_was_run
 from skvae.studies._shift_drift import MONITORS
 from skvae.studies.report import (
-    markdown_table,
     new_figure,
     write_figure,
-    write_table,
-    write_text,
+    write_sections,
+    write_tables,
 )
 
 DEFAULT = "Conv-VAE, beta=1"
@@ -43,17 +42,13 @@ def write_shift_report(out, tables, shown, examples, settings, seeds, minutes):
         Wall and CPU time.
     """
     out = Path(out)
-    for name, table in tables.items():
-        write_table(out / f"{name}.csv", table)
-        write_table(out / f"{name}.json", table)
+    write_tables(out, tables)
     write_figure(out / "examples.png", draw_examples(examples))
     write_figure(out / "auroc.png", draw_auroc(tables["auroc"]))
     write_figure(out / "drift.png", draw_drift(tables["drift"]))
     write_figure(out / "strengths.png", draw_strengths(tables["strengths"]))
-    text = [f"# Shifted digits\n\n{what_was_run(settings, seeds, minutes)}\n"]
-    for (title, table), words in zip(shown.items(), WORDS, strict=True):
-        text.append(f"## {title}\n\n{words}\n{markdown_table(table)}")
-    write_text(out / "report.md", "\n".join(text))
+    head = f"# Shifted digits\n\n{what_was_run(settings, seeds, minutes)}\n"
+    write_sections(out / "report.md", head, shown, WORDS)
 
 
 WORDS = (

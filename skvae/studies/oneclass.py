@@ -17,7 +17,7 @@ from skvae.studies._images import (
 )
 from skvae.studies._pictures import cells, what_was_run
 from skvae.studies._pieces import Pieces
-from skvae.studies.report import markdown_table, new_figure, write_figure, write_table, write_text
+from skvae.studies.report import markdown_table, new_figure, write_figure, write_tables, write_text
 
 DIGITS = tuple(range(10))
 N_COMPONENTS = 25
@@ -129,8 +129,7 @@ def _table(results):
 
 
 def _write_report(results, settings, seeds, minutes, out):
-    write_table(out / "results.csv", results)
-    write_table(out / "results.json", results)
+    write_tables(out, {"results": results})
     figure = new_figure(figsize=(7, 5))
     ax = figure.subplots()
     cells(ax, _table(results), "AUROC of the other digits")

@@ -17,6 +17,21 @@ def write_table(path, frame):
         write_text(path, frame.to_csv(index=False))
 
 
+def write_tables(folder, tables):
+    """Write DataFrames by name, each as CSV and as JSON."""
+    for name, frame in tables.items():
+        write_table(Path(folder) / f"{name}.csv", frame)
+        write_table(Path(folder) / f"{name}.json", frame)
+
+
+def write_sections(path, head, shown, words):
+    """Write a Markdown page: a head, then for each formatted table its title and its words."""
+    text = [head]
+    for (title, table), own in zip(shown.items(), words, strict=True):
+        text.append(f"## {title}\n\n{own}\n{markdown_table(table)}")
+    write_text(path, "\n".join(text))
+
+
 def write_figure(path, figure):
     """Write a matplotlib figure as PNG, whole or not at all."""
     write_bytes(path, as_png(figure, dpi=150))
