@@ -62,12 +62,17 @@ def finite_array(values, ndim, what):
         raise ValueError(
             f"{what} must be a non-empty {ndim}-D array, but has the shape {array.shape}."
         )
+    check_finite(array, what)
+    return array
+
+
+def check_finite(array, what):
+    """Refuse NaN and infinity."""
     n_bad = array.size - np.count_nonzero(np.isfinite(array))
     if n_bad:
         raise ValueError(
             f"{what} must be finite, but {n_bad} of {array.size} values are NaN or infinite."
         )
-    return array
 
 
 def label_array(is_anomaly, n_rows):

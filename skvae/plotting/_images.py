@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from skvae.base._images import as_images
+from skvae.plotting._common import check_finite
 
 
 def shape_for(detector, images):
@@ -171,11 +172,7 @@ def _flat_and_full(shape):
 
 def _numbers(values, what):
     values = np.asarray(values, dtype=np.float64)
-    n_bad = values.size - np.count_nonzero(np.isfinite(values))
-    if n_bad:
-        raise ValueError(
-            f"{what} must be finite, but {n_bad} of {values.size} values are NaN or infinite."
-        )
+    check_finite(values, what)
     return values
 
 
