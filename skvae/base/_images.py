@@ -193,7 +193,7 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
             "channels, or enlarge the images."
         )
     found = ImageLayout(axes, shape, X.ndim == 2, X.dtype == np.uint8)
-    _check_values(X)
+    X = _check_values(X)
     images = X.reshape(len(X), *found.inner_shape)
     images = {
         "HW": lambda: images[:, None],
@@ -206,8 +206,6 @@ def as_images(X, image_shape=None, *, layout=None, smallest_side=2, names=None):
 def _as_tensor(images):
     if images.dtype != np.uint8:
         images = images.astype(np.float32, copy=False)
-        if images.size and not (images.min() >= 0 and images.max() <= 1):  # by rounding
-            images = images.clip(0, 1)
     if not images.flags.writeable or min(images.strides) < 0:  # torch takes neither
         images = images.copy()
     return torch.as_tensor(images)
@@ -338,9 +336,9 @@ def smoothed(maps, smooth, axes):
 
 
 def _check_values(X):
-    """Refuse what is neither uint8, nor bool, nor floats in [0, 1]."""
+    """X; what is neither uint8, nor bool, nor floats in [0, 1] is refused, rounding is clipped."""
     if X.dtype == np.uint8 or X.dtype == bool or X.size == 0:
-        return
+        return X
     if not np.issubdtype(X.dtype, np.floating):
         remedy = "Bring them to numbers first."
         if np.issubdtype(X.dtype, np.integer):
@@ -352,8 +350,9 @@ def _check_values(X):
             f"X holds {X.dtype}; images are uint8 (0 to 255), bool, or floats in [0, 1]. {remedy}"
         )
     low, high = -ROUNDING, 1 + ROUNDING
-    if low <= X.min() and X.max() <= high:  # false for NaN as well
-        return
+    smallest, largest = X.min(), X.max()
+    if low <= smallest and largest <= high:  # false for NaN as well
+        return X if smallest >= 0 and largest <= 1 else X.clip(0, 1)
     is_bad = ~((X >= low) & (X <= high))
     at = np.unravel_index(np.argmax(is_bad), X.shape)
     value = X[at]
