@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib", reason="the pictures: pip install skvae[plot]"
 
 from pyod.models.knn import KNN
 
+from skvae._files import replacing
 from skvae.studies import ranks, report
 from skvae.studies.adbench import subsample
 from skvae.studies.baselines import NeighborsAndMixtures, TrimmedGaussian, pyod_baseline
@@ -164,7 +165,7 @@ def test_nothing_half_written(tmp_path):
 
     with pytest.raises(OSError, match="disk full"):
         report.write_figure(path, Broken())
-    with pytest.raises(RuntimeError), report.replacing(path) as file:
+    with pytest.raises(RuntimeError), replacing(path) as file:
         file.write(b"half")
         raise RuntimeError
     assert path.read_text() == "a\n1\n"
