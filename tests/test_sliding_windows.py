@@ -383,5 +383,7 @@ def test_wrong_parameters_are_one_clear_error(X, params, series, y, message):
 def test_other_channels_are_refused(two):
     detector = small(causal=True).fit(two)
     for method in (detector.predict, detector.score_new, detector.error_map):
-        with pytest.raises(ValueError, match="X has 1 features, but .* is expecting 2"):
-            method(two[:, 0])
+        with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 2"):
+            method(np.c_[two, two[:, 0]])
+        with pytest.raises(ValueError, match=r"(?s)Expected 2D array.*reshape\(1, -1\)"):
+            method(two[0])

@@ -236,7 +236,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
                 "X is a list of series, which only fit takes: pass them one by one, or as one with "
                 "a NaN in between."
             )
-        if len(shape_of(X)) == 1:
+        if len(shape_of(X)) == 1 and (reset or self.n_features_in_ == 1):
             X = np.reshape(X, (-1, 1))
         # One type, so that points which arrive one by one have the bits that they have together.
         return validate_data(
