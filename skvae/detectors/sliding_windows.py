@@ -101,7 +101,8 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
     promises less here than for rows of a table, and p-values of neighbours go together.
 
     Order matters here, and the score of a point depends on the points beside it; so subsets of X
-    are not scored as X is, which scikit-learn expects of other estimators.
+    are not scored as X is, which scikit-learn expects of other estimators. In a search pass
+    ``cv=TimeSeriesSplit()``, whose parts are stretches of time.
 
     Examples
     --------
