@@ -59,7 +59,8 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         ``100 * (1 - contamination)``, and 95 for "conformal" and where the contamination is 0.
     calibration_fraction : float, default=None
         Share of the points held out of the training for the threshold, in [0, 1): the last ones in
-        time, and of several series the last series. None is 0.2 for "conformal" and 0 else.
+        time, and of several series the last series. Without it a percentile is optimistic: more new
+        points exceed it than it says. None is 0.2 for "conformal" and 0 else.
 
     Attributes
     ----------
@@ -87,6 +88,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
     -----
     **Gaps.** A time point with NaN in any channel is a gap, and no window reaches across one. So
     what should not be learned, such as points that are known to be anomalous, may be set to NaN.
+    Where single values are missing here and there, few windows are whole: fill those before.
 
     **What no window holds.** A gap, a stretch between gaps that is shorter than ``window``, and,
     with ``causal``, the first ``window - 1`` points of a stretch, the warm-up, have the score NaN:
@@ -200,7 +202,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
                 "series."
             )
         self.detector_ = clone(self.detector).fit(self._cut(train, starts))
-        self._recent = values[:0]
+        self._recent = values[:0].copy()
         judged = slice(n_train, None) if len(held_out) else slice(None)
         y = y[judged] if y is not None and self._threshold_reads_labels else None
         scores = self._scores(values[judged])
@@ -359,7 +361,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         self : object
         """
         check_is_fitted(self)
-        self._recent = self._recent[:0]
+        self._recent = self._recent[:0].copy()
         return self
 
     def error_map(self, X):
