@@ -3,8 +3,10 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
     AEDetector,
+    Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    SlidingWindowDetector,
     VAEDetector,
     WindowDetector,
 )
@@ -17,9 +19,11 @@ __version__ = "0.1.0"
 __all__ = [
     "AEDetector",
     "CNNClassifier",
+    "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
     "ScreenThenClassify",
+    "SlidingWindowDetector",
     "VAEDetector",
     "WindowDetector",
     "fit_in_folder",

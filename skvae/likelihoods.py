@@ -57,7 +57,9 @@ class _LearnedScale(_Likelihood):
     def __init__(self, shape):
         super().__init__(shape)
         if isinstance(shape, tuple):
-            log_scale = torch.full((1, 1, shape[0], 1, 1), LOG_SCALE_OF_IMAGES)
+            # Series, which are images of one row, have the scale of tables.
+            start = LOG_SCALE_OF_IMAGES if shape[1] > 1 else 0.0
+            log_scale = torch.full((1, 1, shape[0], 1, 1), start)
         else:
             log_scale = torch.zeros(1, 1, n_padded(shape))  # padded as the weights of networks are
         self.log_scale = nn.Parameter(log_scale)

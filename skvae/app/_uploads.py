@@ -55,6 +55,8 @@ def load_model(path, name):
         raise ValueError(str(error).replace(str(path), name)) from error
     if isinstance(detector, skvae.WindowDetector):
         raise ValueError(f"{name}: the app does not show WindowDetector: use skvae predict.")
+    if isinstance(detector, skvae.SlidingWindowDetector):
+        raise ValueError(f"{name}: the app does not show SlidingWindowDetector: use Python.")
     if not isinstance(detector, BaseDetector):
         raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
     if image_shape(detector) is not None:

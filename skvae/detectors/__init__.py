@@ -1,7 +1,17 @@
 """Detectors, one small file a family."""
 
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
+from skvae.detectors.series import Conv1dVAEDetector
+from skvae.detectors.sliding_windows import SlidingWindowDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
 from skvae.detectors.windows import WindowDetector
 
-__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector", "WindowDetector"]
+__all__ = [
+    "AEDetector",
+    "Conv1dVAEDetector",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "SlidingWindowDetector",
+    "VAEDetector",
+    "WindowDetector",
+]
