@@ -5,7 +5,9 @@ from skvae.detectors import (
     AEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    DenoisingAEDetector,
     VAEDetector,
+    VQVAEDetector,
     WindowDetector,
 )
 from skvae.persistence import load, save
@@ -19,8 +21,10 @@ __all__ = [
     "CNNClassifier",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "DenoisingAEDetector",
     "ScreenThenClassify",
     "VAEDetector",
+    "VQVAEDetector",
     "WindowDetector",
     "fit_in_folder",
     "load",

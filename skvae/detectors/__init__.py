@@ -1,7 +1,17 @@
 """Detectors, one small file a family."""
 
+from skvae.detectors.denoising import DenoisingAEDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
+from skvae.detectors.vq import VQVAEDetector
 from skvae.detectors.windows import WindowDetector
 
-__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector", "WindowDetector"]
+__all__ = [
+    "AEDetector",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "DenoisingAEDetector",
+    "VAEDetector",
+    "VQVAEDetector",
+    "WindowDetector",
+]
