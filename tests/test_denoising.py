@@ -63,11 +63,11 @@ def test_the_encoder_sees_rows_with_noise_of_unit_variance_and_the_level():
     assert torch.equal(seen[0][..., 3:], cosines)
 
 
-def test_without_noise_the_level_is_the_middle_one():
+def test_without_noise_the_level_is_the_least_one():
     net, x = network(), torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(net(x).x_hat, net(x, torch.zeros(1, 5, 4)).x_hat)
-    level, _, _ = net._level(torch.zeros(1, 1, 1))
-    assert level.item() == pytest.approx(math.sqrt(0.1 * 10))
+    lowest = torch.tensor([0.0, 0.0, 0.0, -20.0]).expand(1, 5, 4)
+    assert net._level(lowest[..., 3:])[0].unique().item() == pytest.approx(0.1)
+    assert torch.equal(net(x).x_hat, net(x, lowest).x_hat)
 
 
 def test_noise_of_one_row_is_shared_by_all():
@@ -89,7 +89,7 @@ def test_a_linear_gaussian_table_is_denoised_nearly_as_well_as_can_be():
     for quantile in (0.25, 0.5, 0.75):
         noise = torch.randn(1, len(x), 7, generator=generator)
         noise[..., 6] = torch.special.ndtri(torch.tensor(quantile))
-        level = (0.05 * 60**quantile) ** 2
+        level = (0.5 * 6**quantile) ** 2
         best = covariance @ torch.linalg.inv(covariance + level * torch.eye(6))
         noisy = x + math.sqrt(level) * noise[0, :, :6]
         with torch.inference_mode():

@@ -33,10 +33,10 @@ class DenoisingAEDetector(_TabularDetector):
     output_activation : str or None, default=None
         Of the output, a name as in ``activation``. None takes the one that belongs to the
         likelihood: "sigmoid" for "bernoulli", else "identity".
-    noise_min, noise_max : float, default=0.05, 3.0
+    noise_min, noise_max : float, default=0.5, 3.0
         Least and greatest standard deviation of the noise, in units of the scaled columns: 1 is the
-        deviation of a standardised column. Levels are log-uniform between them. Scales other than
-        the standard one need others.
+        deviation of a standardised column. Levels are log-uniform between them. Columns scaled
+        otherwise, as by "minmax", need others.
     likelihood : {"gaussian", "mse", "laplace", "bernoulli"}, default="gaussian"
         How an error counts. "gaussian" and "laplace" learn a scale for each feature; "mse" is the
         plain squared error; "bernoulli" is the cross-entropy for values in [0, 1].
@@ -155,11 +155,11 @@ class DenoisingAEDetector(_TabularDetector):
 
     Notes
     -----
-    **What the methods mean.** The network takes a row and a level of noise. `reconstruct`,
-    `transform` and the scores other than "denoising" see the row as it is, told that noise of the
-    middle level, ``sqrt(noise_min * noise_max)``, lies on it: the reconstruction is what would be
-    left if so, and the latents are those of the bottleneck behind it. `error_map` of
-    ``score="denoising"`` is the share of each feature in that score, and sums to it.
+    **What the methods mean.** The network takes a row and a level of noise. For `reconstruct`,
+    `transform`, `log_likelihood`, early stopping and the scores other than "denoising" it sees the
+    row as it is, and takes off what would be noise of the least level: `reconstruct` returns what
+    is left, drawn towards the training rows, and `transform` the latents of the bottleneck. The
+    `error_map` of ``score="denoising"`` is the share of each feature in that score, and sums to it.
 
     **The source** is DDAE (Sattarov et al. 2025), which averages the norm of the error over the
     steps of a diffusion; here levels are log-uniform and weigh alike. PENDING
@@ -204,7 +204,7 @@ class DenoisingAEDetector(_TabularDetector):
         hidden_layer_sizes=(128,),
         activation="relu",
         output_activation=None,
-        noise_min=0.05,
+        noise_min=0.5,
         noise_max=3.0,
         likelihood="gaussian",
         scaler="standard",

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch.nn import functional as F
 
 from skvae.networks._output import Output
 from skvae.networks.mlp import COLUMNS, MLPAutoencoder
@@ -83,11 +84,11 @@ class DenoisingMLP(MLPAutoencoder):
             The member dimension may be 1 or missing where members share their rows.
         noise : tensor of shape (n_members, n_samples, n_features + 1), default=None
             Standard normal; the last column says the level, by its quantile. The first two
-            dimensions may be 1. None are zeros, the mean: nothing is added, and taken off is what
-            would be noise of the middle level.
+            dimensions may be 1. Without noise nothing is added, and what would be noise of the
+            least level is taken off.
         """
         if noise is None:
-            noise = x.new_zeros(1, 1, self.noise_width)
+            noise = F.pad(x.new_zeros(1, 1, self.n_features), (0, 1), value=-math.inf)
         level, factor, cosines = self._level(noise[..., self.n_features :])
         noisy = (x + level * noise[..., : self.n_features]) * factor
         cosines = cosines.expand(*noisy.shape[:-1], N_FREQUENCIES)
