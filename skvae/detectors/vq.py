@@ -20,10 +20,11 @@ class VQVAEDetector(_TabularDetector):
     """Vector-quantised autoencoder for tables: every row becomes a few codes out of learned lists.
 
     The default in three sentences: columns are standardised, and an autoencoder whose latents, in
-    4 groups of 2, are replaced by the nearest of 32 learned codes each is trained for 600 batches,
+    4 groups of 2, are replaced by the nearest of 16 learned codes each is trained for 600 batches,
     leaving out of each batch twice the share of anomalies that ``contamination`` expects. A row's
-    score is the mean of two z-scores: its squared error, and how rare its codes are among the
-    training rows. The share ``contamination`` of the training rows with the highest scores is
+    score is the mean of three z-scores: how thin Gaussian mixtures over trusted rows are at its
+    latents and residuals, how far the 10 nearest trusted rows are, and how rare its codes are among
+    the training rows. The share ``contamination`` of the training rows with the highest scores is
     flagged.
 
     Parameters
@@ -41,7 +42,7 @@ class VQVAEDetector(_TabularDetector):
     n_groups : int, default=4
         The latents are cut into so many groups, each with codes of its own; fewer where there are
         fewer latents. One list would need ``n_codes ** n_groups`` codes to tell as many rows apart.
-    n_codes : int, default=32
+    n_codes : int, default=16
         Number of codes of a group.
     beta : float, default=0.25
         Weight of the commitment, the squared distance of the latents from their codes: it draws
@@ -58,7 +59,7 @@ class VQVAEDetector(_TabularDetector):
         training rows, those of largest loss, is not trusted, and scores such as "density" are
         fitted on the others; and, unless ``percentile`` is given, that share of the training rows
         is flagged.
-    score : str, callable, or list of them, default=("reconstruction", "rarity")
+    score : str, callable, or list of them, default=("density", "neighbors", "rarity")
         What makes an anomaly score of a row x, its reconstruction x_hat and its latents:
 
         - "reconstruction": squared error, summed over the features;
@@ -224,12 +225,12 @@ class VQVAEDetector(_TabularDetector):
         activation="relu",
         output_activation=None,
         n_groups=4,
-        n_codes=32,
+        n_codes=16,
         beta=0.25,
         likelihood="gaussian",
         scaler="standard",
         contamination=0.1,
-        score=("reconstruction", "rarity"),
+        score=("density", "neighbors", "rarity"),
         threshold="percentile",
         percentile=None,
         calibration_fraction=None,
