@@ -204,7 +204,7 @@ class VQVAEDetector(_TabularDetector):
     >>> detector.predict(X_new)
     array([ 1,  1, -1])
     >>> detector.perplexity_.shape
-    (1, 4)
+    (1, 3)
     """
 
     _variational = False
