@@ -151,7 +151,7 @@ class DenoisingAEDetector(_TabularDetector):
 
     See Also
     --------
-    VAEDetector : The first choice for tables; cheaper.
+    VAEDetector : The first choice for tables.
 
     Notes
     -----

@@ -112,8 +112,8 @@ class VQVAEDetector(_TabularDetector):
         In epochs.
     callbacks : list of skorch callbacks, default=None
         Instances, or (name, instance) pairs. What they may monitor is "train_loss",
-        "reconstruction" and, with early stopping, "valid_loss". One that listens to batches
-        or gradients makes training use skorch's slower loop.
+        "reconstruction", "commitment", "rarity" and, with early stopping, "valid_loss". One that
+        listens to batches or gradients makes training use skorch's slower loop.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
     n_estimators : int, default=1
