@@ -6,8 +6,10 @@ from skvae.detectors import (
     Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    DenoisingAEDetector,
     SlidingWindowDetector,
     VAEDetector,
+    VQVAEDetector,
     WindowDetector,
 )
 from skvae.persistence import load, save
@@ -22,9 +24,11 @@ __all__ = [
     "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "DenoisingAEDetector",
     "ScreenThenClassify",
     "SlidingWindowDetector",
     "VAEDetector",
+    "VQVAEDetector",
     "WindowDetector",
     "fit_in_folder",
     "load",

@@ -42,7 +42,7 @@ from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS
-from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
+from skvae.scores import IMAGE_SCORES, NETWORK_SCORES, SCORES, Combined, Ensemble, make_score
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
@@ -83,7 +83,7 @@ class BaseDetector(
         "output_activation": [StrOptions(set(ACTIVATIONS)), None],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "score": [StrOptions(set(SCORES) | set(IMAGE_SCORES)), list, tuple, callable],
+        "score": [StrOptions({*SCORES, *IMAGE_SCORES, *NETWORK_SCORES}), list, tuple, callable],
         "threshold": [
             StrOptions({"percentile", "f1", "conformal"}),
             Interval(Real, None, None, closed="neither"),
@@ -343,9 +343,10 @@ class BaseDetector(
             return None
         shape = tuple(plan.members[0].rows.shape)
         training = [value for name, value in self._training(plan).items() if name != "verbose"]
-        code_dim = plan.members[0].autoencoder.network.code_dim
+        tensors = plan.members[0].autoencoder.state_dict().values()
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         network = (getattr(self, name) for name in self._network_parameters)
-        return repr((type(self), shape, code_dim, self.likelihood, *network, *training))
+        return repr((type(self), shape, shapes, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""

@@ -1,9 +1,11 @@
 """Detectors, one small file a family."""
 
+from skvae.detectors.denoising import DenoisingAEDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.series import Conv1dVAEDetector
 from skvae.detectors.sliding_windows import SlidingWindowDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
+from skvae.detectors.vq import VQVAEDetector
 from skvae.detectors.windows import WindowDetector
 
 __all__ = [
@@ -11,7 +13,9 @@ __all__ = [
     "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "DenoisingAEDetector",
     "SlidingWindowDetector",
     "VAEDetector",
+    "VQVAEDetector",
     "WindowDetector",
 ]

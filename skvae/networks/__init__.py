@@ -3,17 +3,21 @@
 from skvae.networks._list import NetworkList
 from skvae.networks._output import Network, Output, as_floats
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
+from skvae.networks.denoising import DenoisingMLP
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
+from skvae.networks.vq import VQMLP
 
 __all__ = [
     "ACTIVATIONS",
     "COLUMNS",
     "ConvAutoencoder",
     "ConvEncoder",
+    "DenoisingMLP",
     "MLPAutoencoder",
     "Network",
     "NetworkList",
     "Output",
+    "VQMLP",
     "as_floats",
     "n_padded",
     "smallest_side",

@@ -80,6 +80,8 @@ class MLPAutoencoder(Network):
     variational : bool
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
+    n_context : int, default=0
+        Columns that the encoder sees beside the features, and the decoder does not make.
     generator : torch.Generator
         Of the initial weights.
     """
@@ -95,6 +97,7 @@ class MLPAutoencoder(Network):
         activation="relu",
         output_activation="identity",
         variational=True,
+        n_context=0,
         generator,
     ):
         super().__init__()
@@ -105,7 +108,7 @@ class MLPAutoencoder(Network):
         self.activation = activation
         self.output_activation = output_activation
         code = 2 * latent_dim if variational else latent_dim
-        down = [n_features, *hidden_layer_sizes, code]
+        down = [n_features + n_context, *hidden_layer_sizes, code]
         up = [latent_dim, *reversed(hidden_layer_sizes), n_features]
         self.encoder = self._layers(down, generator)
         self.decoder = self._layers(up, generator)
