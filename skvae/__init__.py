@@ -3,6 +3,7 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
     AEDetector,
+    ConditionalVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
     VAEDetector,
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AEDetector",
     "CNNClassifier",
+    "ConditionalVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
     "ScreenThenClassify",

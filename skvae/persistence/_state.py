@@ -54,6 +54,8 @@ def _check_detector(detector, state, built):
             type(scaler) in SCALERS.values() and scaler.n_features_in_ == detector.n_features_in_
         )
         _check(detector, "scaler_", scaler is None or alike)
+    for name in detector._built_by:
+        _check(detector, name, state.get(name) == built[name])
     score = state.get("score_")
     alike = isinstance(score, Ensemble) and isinstance(score.scores, list)
     alike = alike and len(score.scores) == built["n_estimators"]
