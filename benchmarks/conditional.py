@@ -2,7 +2,8 @@
 
     SKVAE_DATA=... python benchmarks/conditional.py [--seeds 3] [--only seasons] [--out FOLDER]
 
-prints a Markdown table of AUROC, mean over seeds with the lowest and the highest.
+prints a Markdown table of AUROC, mean over seeds with the lowest and the highest; and which share
+of normal rows of the rare month, and of the others, is flagged at the default threshold.
 
 - ``seasons``: six values that depend on the month, February rare. An anomaly is a row of the
   opposite season: each value is usual, only not in that month.
@@ -11,7 +12,9 @@ prints a Markdown table of AUROC, mean over seeds with the lowest and the highes
 - ``wrong digit``: MNIST images with the digit that somebody wrote beside them, ten columns of 0
   and 1, which are the condition. An anomaly has a wrong digit beside it.
 - ``new digit``: MNIST images; the detector is trained on nine digits, with their labels as classes,
-  and gets images alone. An anomaly is the tenth. The mean is over all ten digits.
+  and gets images alone. An anomaly is the tenth. The mean is over the digits 0, 3, 6 and 9.
+
+Images are scored by the evidence bound, tables by the default.
 
 Beside `ConditionalVAEDetector` stand `VAEDetector`, which has the condition as columns like the
 others (``with condition``) or not at all, and a control: the sum of squared z-scores in the group
@@ -35,12 +38,14 @@ N_TRAIN, N_TEST, N_ANOMALIES = 4000, 2000, 200
 FEBRUARY = 2
 IMAGES = {
     "latent_dim": 16,
-    "hidden_layer_sizes": (256, 64),
+    "hidden_layer_sizes": (128, 64),
     "likelihood": "bernoulli",
     "scaler": None,
+    "score": "elbo",
     "max_steps": 1500,
-    "batch_size": 128,
 }
+N_TRAIN_IMAGES, N_TEST_IMAGES = 5000, 1000
+NEW_DIGITS = (0, 3, 6, 9)
 
 
 class GroupZ:
@@ -70,7 +75,7 @@ def seasons(rng, n):
     month = rng.choice(12, n, p=weights / weights.sum()) + 1
     angle = 2 * np.pi * month / 12
     phases = np.linspace(0, np.pi, 6)
-    values = 3 * np.cos(angle[:, None] - phases) + factors(rng, n)
+    values = np.cos(angle[:, None] - phases) + factors(rng, n)
     return np.c_[np.sin(angle), np.cos(angle)], values, month
 
 
@@ -110,14 +115,9 @@ def table_scores(make, spoil, seed):
     )
     row = {name: roc_auc_score(is_anomaly, each) for name, each in scores.items()}
     if make is seasons:
-        rare = ~is_anomaly & (group == FEBRUARY)
-        common = ~is_anomaly & (group != FEBRUARY)
         for name, each in flagged.items():
-            print(
-                f"seed {seed}: {name} flags {each[rare].mean():.3f} of {rare.sum()} normal rows of "
-                f"February, {each[common].mean():.3f} of the others",
-                file=sys.stderr,
-            )
+            row[f"{name} flags of February"] = each[~is_anomaly & (group == FEBRUARY)].mean()
+            row[f"{name} flags of other months"] = each[~is_anomaly & (group != FEBRUARY)].mean()
     return row
 
 
@@ -146,13 +146,13 @@ def scored(train, test, condition, random_state, **params):
 # -- digits --------------------------------------------------------------------------------------
 
 
-def digits(rng, n_train, n_test):
+def digits(rng):
     """Rows of pixels in [0, 1] and labels, of the training and of the test file."""
     mnist = fetch_mnist()
     pairs = []
     for X, y, n in (
-        (mnist.X_train, mnist.y_train, n_train),
-        (mnist.X_test, mnist.y_test, n_test),
+        (mnist.X_train, mnist.y_train, N_TRAIN_IMAGES),
+        (mnist.X_test, mnist.y_test, N_TEST_IMAGES),
     ):
         rows = rng.permutation(len(X))[:n]
         pairs.append((X[rows].reshape(n, -1).astype(np.float32) / 255, y[rows]))
@@ -161,7 +161,7 @@ def digits(rng, n_train, n_test):
 
 def wrong_digit(seed):
     rng = np.random.default_rng(seed)
-    (X, y), (X_test, y_test) = digits(rng, 10_000, 2000)
+    (X, y), (X_test, y_test) = digits(rng)
     is_anomaly = np.arange(len(y_test)) < N_ANOMALIES
     told = np.where(is_anomaly, (y_test + rng.integers(1, 10, len(y_test))) % 10, y_test)
     one_hot = np.eye(10, dtype=np.float32)
@@ -177,9 +177,9 @@ def wrong_digit(seed):
 
 def new_digit(seed):
     by_digit = []
-    for digit in range(10):
+    for digit in NEW_DIGITS:
         rng = np.random.default_rng([seed, digit])
-        (X, y), (X_test, y_test) = digits(rng, 10_000, 2000)
+        (X, y), (X_test, y_test) = digits(rng)
         X, y = X[y != digit], y[y != digit]
         params = {"contamination": 0, "random_state": seed, **IMAGES}
         conditional = ConditionalVAEDetector(**params).fit(X, y)
@@ -214,14 +214,14 @@ def main():
     for task in [arguments.only] if arguments.only else TASKS:
         for seed in range(arguments.seeds):
             aucs = TASKS[task](seed)
-            rows += [{"task": task, "seed": seed, "detector": d, "auc": a} for d, a in aucs.items()]
+            rows += [{"task": task, "seed": seed, "what": w, "value": v} for w, v in aucs.items()]
             print(f"{task}, seed {seed}: {aucs}", file=sys.stderr)
     table = pd.DataFrame(rows)
-    by_detector = table.groupby(["task", "detector"], sort=False)["auc"]
-    summary = by_detector.agg(["mean", "min", "max"]).round(3).reset_index()
+    by_task = table.groupby(["task", "what"], sort=False)["value"]
+    summary = by_task.agg(["mean", "min", "max"]).round(3).reset_index()
     print(markdown_table(summary.astype(str)))
     if arguments.out:
-        write_table(table, arguments.out / "conditional.csv")
+        write_table(arguments.out / "conditional.csv", table)
 
 
 if __name__ == "__main__":

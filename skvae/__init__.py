@@ -6,6 +6,7 @@ from skvae.detectors import (
     ConditionalVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    HierarchicalVAEDetector,
     VAEDetector,
     WindowDetector,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ConditionalVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "HierarchicalVAEDetector",
     "ScreenThenClassify",
     "VAEDetector",
     "WindowDetector",

@@ -1,6 +1,7 @@
 """Detectors, one small file a family."""
 
 from skvae.detectors.conditional import ConditionalVAEDetector
+from skvae.detectors.hierarchical import HierarchicalVAEDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
 from skvae.detectors.windows import WindowDetector
@@ -10,6 +11,7 @@ __all__ = [
     "ConditionalVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "HierarchicalVAEDetector",
     "VAEDetector",
     "WindowDetector",
 ]

@@ -86,11 +86,6 @@ class LadderAutoencoder(Network):
         """The KL divergence of each level."""
         return tuple(f"kl_{level + 1}" for level in range(len(self.level_dims)))
 
-    @property
-    def kl_dims(self):
-        """Number of latents of each level."""
-        return dict(zip(self.part_names, self.level_dims, strict=True))
-
     def encode(self, x):
         """Means and log-variances of the code of each row, each a list of the levels'."""
         activation = ACTIVATIONS[self.activation]
