@@ -66,12 +66,15 @@ class ConditionalVAEDetector(VAEDetector):
     it, though, and reconstructs them a little worse. A context beyond those of the training is
     extrapolated from, and says nothing.
 
-    **Classes of few rows, and many classes.** A class is an excuse: a row is normal if any class
-    explains it. The time to score is that of as many networks as there are classes.
+    **Classes are excuses.** A row is normal if any class explains it, a class of few rows as well.
+    The time to score is that of as many networks as there are classes.
 
-    The score's own latents and residuals are fitted on trusted rows under their best classes, as
-    new rows are scored. A function as ``score`` sees ``x`` of all columns, those of the context
-    reconstructed without error.
+    **Wide rows.** Where latents and columns are many and the condition is a small part, the network
+    reconstructs what does not belong there too: images of digits with a wrong digit beside them
+    are found better by z-scores of the pixels of each digit (``benchmarks/conditional.py``).
+
+    The score is fitted on trusted rows under their best classes, as new rows are scored. A function
+    as ``score`` sees ``x`` of all columns, those of the context reconstructed without error.
 
     References
     ----------
