@@ -3,10 +3,12 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
     AEDetector,
+    ConditionalVAEDetector,
     Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
     DenoisingAEDetector,
+    HierarchicalVAEDetector,
     SlidingWindowDetector,
     VAEDetector,
     VQVAEDetector,
@@ -21,10 +23,12 @@ __version__ = "0.1.0"
 __all__ = [
     "AEDetector",
     "CNNClassifier",
+    "ConditionalVAEDetector",
     "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
     "DenoisingAEDetector",
+    "HierarchicalVAEDetector",
     "ScreenThenClassify",
     "SlidingWindowDetector",
     "VAEDetector",

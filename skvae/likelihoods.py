@@ -123,6 +123,30 @@ class _BinaryCrossEntropy(torch.autograd.Function):
         return None, (p - x).div_(variance).mul_(gradient)
 
 
+class OfColumns(nn.Module):
+    """A likelihood that leaves some columns out: those that are given have no error.
+
+    Parameters
+    ----------
+    likelihood : torch module
+        Of all columns that are reconstructed.
+    left_out : sequence of int
+        Columns among these whose error is 0.
+    """
+
+    def __init__(self, likelihood, left_out):
+        super().__init__()
+        self.likelihood = likelihood
+        self.left_out = list(left_out)
+
+    def forward(self, x, x_hat):
+        """Error map; of rows that are longer than their reconstruction the rest is given too."""
+        error = self.likelihood(x[..., : x_hat.shape[-1]], x_hat)
+        if not self.left_out:
+            return error
+        return error.index_fill(-1, torch.tensor(self.left_out, device=error.device), 0.0)
+
+
 LIKELIHOODS = {
     "mse": MeanSquared,
     "gaussian": Gaussian,

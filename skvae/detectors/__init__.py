@@ -1,6 +1,8 @@
 """Detectors, one small file a family."""
 
+from skvae.detectors.conditional import ConditionalVAEDetector
 from skvae.detectors.denoising import DenoisingAEDetector
+from skvae.detectors.hierarchical import HierarchicalVAEDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.series import Conv1dVAEDetector
 from skvae.detectors.sliding_windows import SlidingWindowDetector
@@ -10,10 +12,12 @@ from skvae.detectors.windows import WindowDetector
 
 __all__ = [
     "AEDetector",
+    "ConditionalVAEDetector",
     "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
     "DenoisingAEDetector",
+    "HierarchicalVAEDetector",
     "SlidingWindowDetector",
     "VAEDetector",
     "VQVAEDetector",

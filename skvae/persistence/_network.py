@@ -61,8 +61,11 @@ def check_sizes(name, sizes):
 
 def _of_detector(detector, built, n_bytes):
     shape = built.get("image_shape", built["n_features"])
-    params = {key: each for key, each in built.items() if key not in ("n_features", "image_shape")}
+    fitted = ("n_features", "image_shape", *detector._built_by)
+    params = {key: each for key, each in built.items() if key not in fitted}
     template = type(detector)().set_params(**params)
+    for name in detector._built_by:
+        setattr(template, name, built[name])
     template._validate_params()
     template._check_network_parameters()
     template.n_features_in_ = built["n_features"]

@@ -60,6 +60,8 @@ def _check_detector(detector, state, built):
         n_columns = built.get("image_shape", [built["n_features"]])[0]
         alike = type(scaler) in SCALERS.values() and scaler.n_features_in_ == n_columns
         _check(detector, "scaler_", scaler is None or alike)
+    for name in detector._built_by:
+        _check(detector, name, state.get(name) == built[name])
     score = state.get("score_")
     alike = isinstance(score, Ensemble) and isinstance(score.scores, list)
     alike = alike and len(score.scores) == built["n_estimators"]
