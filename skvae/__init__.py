@@ -5,6 +5,7 @@ from skvae.detectors import (
     AEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    MixedVAEDetector,
     VAEDetector,
     WindowDetector,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "CNNClassifier",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "MixedVAEDetector",
     "ScreenThenClassify",
     "VAEDetector",
     "WindowDetector",

@@ -337,7 +337,10 @@ class BaseDetector(
         training = [value for name, value in self._training(plan).items() if name != "verbose"]
         code_dim = plan.members[0].autoencoder.network.code_dim
         network = (getattr(self, name) for name in self._network_parameters)
-        return repr((type(self), shape, code_dim, self.likelihood, *network, *training))
+        built_for = self._input_shape(plan.members[0].rows)
+        return repr(
+            (type(self), shape, built_for, code_dim, self.likelihood, *network, *training)
+        )
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""
@@ -397,12 +400,16 @@ class BaseDetector(
     def _fit_map_scale(self, X):
         """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
         rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
+        return map_scale(self._drawn_maps(X[rows]))
+
+    def _drawn_maps(self, X):
+        """Error maps of validated rows as pictures show them."""
 
         def summed_over_channels(x, output, error):
             maps = self.score_.error_map(x, output, error)
             return maps.sum(1) if maps.ndim == 4 else maps
 
-        return map_scale(self._by_block(summed_over_channels, X[rows], dtype=np.float32))
+        return self._by_block(summed_over_channels, X, dtype=np.float32)
 
     def _fit_threshold(self, X, y, plan, scores):
         """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""

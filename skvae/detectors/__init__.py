@@ -1,7 +1,15 @@
 """Detectors, one small file a family."""
 
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
+from skvae.detectors.mixed import MixedVAEDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
 from skvae.detectors.windows import WindowDetector
 
-__all__ = ["AEDetector", "ConvAEDetector", "ConvVAEDetector", "VAEDetector", "WindowDetector"]
+__all__ = [
+    "AEDetector",
+    "ConvAEDetector",
+    "ConvVAEDetector",
+    "MixedVAEDetector",
+    "VAEDetector",
+    "WindowDetector",
+]

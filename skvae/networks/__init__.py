@@ -3,6 +3,7 @@
 from skvae.networks._list import NetworkList
 from skvae.networks._output import Output, as_floats
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
+from skvae.networks.mixed import MixedAutoencoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ConvAutoencoder",
     "ConvEncoder",
     "MLPAutoencoder",
+    "MixedAutoencoder",
     "NetworkList",
     "Output",
     "as_floats",

@@ -82,6 +82,8 @@ class MLPAutoencoder(nn.Module):
         or a point.
     generator : torch.Generator
         Of the initial weights.
+    n_outputs : int, default=None
+        Numbers that are decoded; None is ``n_features``.
     """
 
     is_batched = True
@@ -96,6 +98,7 @@ class MLPAutoencoder(nn.Module):
         output_activation="identity",
         variational=True,
         generator,
+        n_outputs=None,
     ):
         super().__init__()
         self.n_features = n_features
@@ -106,7 +109,7 @@ class MLPAutoencoder(nn.Module):
         self.output_activation = output_activation
         code = 2 * latent_dim if variational else latent_dim
         down = [n_features, *hidden_layer_sizes, code]
-        up = [latent_dim, *reversed(hidden_layer_sizes), n_features]
+        up = [latent_dim, *reversed(hidden_layer_sizes), n_outputs or n_features]
         self.encoder = self._layers(down, generator)
         self.decoder = self._layers(up, generator)
         self._pad_code(latent_dim)

@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import StandardScaler
 
 from skvae.base import BaseDetector
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import ImageLayout, table_shape
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import WindowDetector
+from skvae.detectors import MixedVAEDetector, WindowDetector
+from skvae.detectors._columns import KINDS, Columns
+from skvae.detectors._encoding import Encoding
 from skvae.detectors.windows import Grid
 from skvae.persistence._classes import MODELS, SCALERS
 from skvae.persistence._file import Refused
@@ -54,10 +57,59 @@ def _check_detector(detector, state, built):
             type(scaler) in SCALERS.values() and scaler.n_features_in_ == detector.n_features_in_
         )
         _check(detector, "scaler_", scaler is None or alike)
+    if isinstance(detector, MixedVAEDetector):
+        _check_columns(detector, state, built["encoded_shape"])
     score = state.get("score_")
     alike = isinstance(score, Ensemble) and isinstance(score.scores, list)
     alike = alike and len(score.scores) == built["n_estimators"]
     _check(detector, "score_", alike and all(isinstance(each, Score) for each in score.scores))
+
+
+def _check_columns(detector, state, shape):
+    columns, encoding = state.get("_columns"), state.get("_encoding")
+    alike = isinstance(columns, Columns) and _are_columns(columns, detector.n_features_in_)
+    _check(detector, "_columns", alike)
+    _check(detector, "column_kinds_", state.get("column_kinds_") == columns.kinds)
+    alike = isinstance(encoding, Encoding) and _is_encoding(encoding, columns)
+    _check(detector, "_encoding", alike and encoding.shape == shape)
+
+
+def _are_columns(columns, n_features):
+    kinds, categories = columns
+    if not len(kinds) == len(categories) == n_features or not set(kinds) <= set(KINDS):
+        return False
+    for kind, own in zip(kinds, categories, strict=True):
+        if not (_is_array(own, np.float64, (len(own),)) or _is_array(own, object, (len(own),))):
+            return False
+        if (len(own) > 0) != (kind == "category") or len(set(own.tolist())) < len(own):
+            return False
+    return True
+
+
+def _is_encoding(encoding, columns):
+    """Whether each code has a slot, and slots are numbered without a gap."""
+    coded = [
+        None if kind == "boolean" else categories
+        for kind, categories in zip(*columns, strict=True)
+        if kind in ("boolean", "category")
+    ]
+    per_column = encoding.slots, encoding.costs, encoding.n_known
+    if encoding.kinds != columns.kinds or any(len(each) != len(coded) for each in per_column):
+        return False
+    for categories, slots, costs in zip(coded, encoding.slots, encoding.costs, strict=True):
+        shape = (3 if categories is None else len(categories) + 1,)
+        if not _is_array(slots, np.int64, shape) or not _is_array(costs, np.float64, shape):
+            return False
+        kept = slots[slots != slots[-1]]
+        last = -1 if categories is None else len(kept)
+        if not len(kept) or slots[-1] != last or any(kept != np.arange(len(kept))):
+            return False
+    if not all(type(n) is int and n > 0 for n in encoding.n_known):
+        return False
+    n_numbers, scaler = encoding.shape[0], encoding.scaler
+    if n_numbers == 0:
+        return scaler is None
+    return type(scaler) is StandardScaler and scaler.n_features_in_ == n_numbers
 
 
 def _check_threshold(detector, state):
