@@ -338,9 +338,7 @@ class BaseDetector(
         code_dim = plan.members[0].autoencoder.network.code_dim
         network = (getattr(self, name) for name in self._network_parameters)
         built_for = self._input_shape(plan.members[0].rows)
-        return repr(
-            (type(self), shape, built_for, code_dim, self.likelihood, *network, *training)
-        )
+        return repr((type(self), shape, built_for, code_dim, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""

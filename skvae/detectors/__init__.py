@@ -1,5 +1,6 @@
 """Detectors, one small file a family."""
 
+from skvae.detectors.fusion import FusionDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
 from skvae.detectors.mixed import MixedVAEDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
@@ -9,6 +10,7 @@ __all__ = [
     "AEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "FusionDetector",
     "MixedVAEDetector",
     "VAEDetector",
     "WindowDetector",

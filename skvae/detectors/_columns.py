@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+FROM_DTYPE = "from_dtype"
 KINDS = ("number", "boolean", "date", "category")
 DAY = pd.Timedelta(days=1)
-# What text of object columns is called by `infer_dtype`.
-_INFERRED = {
+# From 1970 on, and back: what pandas can write in nanoseconds.
+MOST_DAYS = 106_000
+# Kinds of object columns, by what `infer_dtype` finds in them; others are categories.
+_OF_OBJECTS = {
     "boolean": "boolean",
     "integer": "number",
     "floating": "number",
@@ -53,11 +56,13 @@ class Columns(NamedTuple):
         ValueError
             If a column is of no such kind, or ``categorical_features`` names none.
         """
-        is_named = _is_categorical(frame, categorical_features)
+        from_dtype = isinstance(categorical_features, str) and categorical_features == FROM_DTYPE
+        named = None if from_dtype else categorical_features
+        is_named = _is_named(frame, named)
         kinds, categories = [], []
         for i, (name, column) in enumerate(frame.items()):
             kind = "category" if is_named[i] else _kind(name, column)
-            if kind == "category" and not is_named[i] and categorical_features is not FROM_DTYPE:
+            if kind == "category" and not is_named[i] and not from_dtype:
                 raise ValueError(
                     f"column {name!r} holds text or categories, but categorical_features does not "
                     "name it: name it, drop it, or convert it to numbers."
@@ -101,14 +106,10 @@ class Columns(NamedTuple):
         return frame
 
 
-# Where each kind is one value of a scikit-learn parameter.
-FROM_DTYPE = "from_dtype"
-
-
-def _is_categorical(frame, given):
+def _is_named(frame, given):
     """Mask of the columns that ``categorical_features`` names, by name, position or mask."""
     n = frame.shape[1]
-    if given is None or (isinstance(given, str) and given == FROM_DTYPE):
+    if given is None:
         return np.zeros(n, dtype=bool)
     given = np.asarray(given)
     if given.dtype.kind in "US" or given.dtype == object:
@@ -141,19 +142,14 @@ def _kind(name, column):
         return "number"
     if types.is_datetime64_any_dtype(dtype):
         return "date"
+    if types.is_object_dtype(dtype):
+        return _OF_OBJECTS.get(types.infer_dtype(column[column.notna()]), "category")
     if isinstance(dtype, pd.CategoricalDtype) or types.is_string_dtype(dtype):
-        # pandas counts columns of objects among those of strings.
-        return _INFERRED.get(_inferred(column), "category") if dtype == object else "category"
-    if dtype == object:
-        return _INFERRED.get(_inferred(column), "category")
+        return "category"
     raise ValueError(
         f"column {name!r} is of the type {dtype}, which is none of numbers, booleans, dates, text "
         "and categories: convert it."
     )
-
-
-def _inferred(column):
-    return types.infer_dtype(column[column.notna()], skipna=True)
 
 
 def _values(column):
@@ -207,6 +203,6 @@ _READ = {
 _WRITE = {
     "number": lambda values, _: values,
     "boolean": lambda values, _: values > 0.5,
-    "date": lambda values, _: pd.Timestamp(0) + pd.to_timedelta(values * DAY.total_seconds(), "s"),
+    "date": lambda values, _: pd.Timestamp(0) + np.clip(values, -MOST_DAYS, MOST_DAYS) * DAY,
     "category": lambda values, categories: categories[values.astype(int)],
 }

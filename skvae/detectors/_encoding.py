@@ -38,9 +38,7 @@ class Encoding(NamedTuple):
     def of(cls, columns, rows, max_categories):
         """Encoding by rows of these columns, none of which may be missing throughout."""
         slots, costs, n_known = [], [], []
-        for values, kind, categories in zip(
-            rows.T, columns.kinds, columns.categories, strict=True
-        ):
+        for values, kind, categories in zip(rows.T, columns.kinds, columns.categories, strict=True):
             if kind not in ("category", "boolean"):
                 continue
             known = values[~np.isnan(values)].astype(int)

@@ -17,7 +17,7 @@ from skvae.networks import MixedAutoencoder
 from skvae.scores import padded
 from skvae.training import Autoencoder
 
-DEFAULT_SCORE = "elbo"
+DEFAULT_SCORE = ("elbo", "density")
 
 
 class MixedVAEDetector(BaseDetector):
@@ -25,17 +25,17 @@ class MixedVAEDetector(BaseDetector):
 
     The default in three sentences: each column gets the likelihood of its kind, a normal one with a
     learned scale for numbers and dates, a categorical one for categories, a Bernoulli for booleans,
-    and a small network is trained on all of them for 600 batches, leaving out of each batch twice
-    the share of anomalies that ``contamination`` expects. The score of a row is its negative
-    evidence lower bound in nats, in which numbers and categories count by one measure: how
-    improbable they are beside the others. The share ``contamination`` of the training rows with the
-    highest scores is flagged.
+    and a small network is trained on all of them for 1,500 batches, leaving out of each batch twice
+    the share of anomalies that ``contamination`` expects. The score of a row is the mean of two
+    z-scores: its negative evidence lower bound, in which numbers and categories count by one
+    measure, nats, and how thin Gaussian mixtures over the latents and residuals of trusted rows are
+    there. The share ``contamination`` of the training rows with the highest scores is flagged.
 
     X is a DataFrame. Numbers are standardised; categories, of which text is one kind, and booleans
     are one-hot encoded; dates become a number, and sine and cosine of the time of day, of the
     weekday and of the time of year. Missing cells (NaN, None, NaT, NA) are masked: the network is
-    told that they are missing, and they cost nothing, in the loss as in the score. Arrays of
-    numbers, with NaN for missing ones, are tables of numbers.
+    told that they are missing, and they add nothing to the loss, to the likelihood or to a
+    residual. Arrays of numbers, with NaN for missing ones, are tables of numbers.
 
     Parameters
     ----------
@@ -60,10 +60,11 @@ class MixedVAEDetector(BaseDetector):
     contamination : float, default=0.1
         Expected share of anomalies in the training data, in [0, 0.5]; 0 = clean. As in
         `VAEDetector`.
-    score : str, callable, or list of them, default="elbo"
+    score : str, callable, or list of them, default=("elbo", "density")
         What makes an anomaly score of a row, as in `VAEDetector`. Those made of residuals take for
         the residual of a category the one-hot code less the probabilities, and 0 where a cell is
-        missing.
+        missing. "reconstruction_probability" is in nats, and its error map says how many of them
+        are due to each column.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds` and `VAEDetector`.
     percentile : float, default=None
@@ -76,7 +77,7 @@ class MixedVAEDetector(BaseDetector):
     train_on : {"all", "normal"}, default="all"
         Whether rows that ``y`` calls anomalies are trained on. With "normal" set
         ``contamination=0`` as well, if the labels are to be trusted.
-    max_steps : int or None, default=600
+    max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
         Passes through the rows after which training ends, if that comes first.
@@ -141,16 +142,17 @@ class MixedVAEDetector(BaseDetector):
     Notes
     -----
     **Unseen categories.** A slot of softmax q, in a column known in n training rows and with K
-    slots, has the probability ``p = (n q + 1) / (n + K)``: additive smoothing, so that no cell costs
-    more than ``log(n + K)`` nats beside its slot. Within the slot of the infrequent, whose m
-    categories are n' of the training rows, one of count k has the share ``(k + 1) / (n' + m + 1)``,
-    and any unseen one that of k = 0. A category never seen so costs about ``log(n)`` nats, however
-    many categories a column has.
+    slots, has the probability ``p = (n q + 1) / (n + K)``: additive smoothing, so that no slot
+    costs more than ``log(n + K)`` nats. Within the slot of the infrequent, whose m categories are
+    n' of the training rows, one of count k has the share ``(k + 1) / (n' + m + 1)``, and any unseen
+    one that of k = 0. A category never seen so costs about ``log(n)`` nats, however many categories
+    a column has.
 
-    **Missing cells.** A row of which little is known has few terms in its score, which may be lower
-    or higher than that of a whole row: compare like with like where much is missing. That a cell is
-    missing is no anomaly, not even in a column that was never missing in training: the network
-    then sees the mean of a number, no category, and nothing else that is new to it.
+    **Missing cells.** That a cell is missing is no anomaly, not even in a column that was never
+    missing in training: the cell is not scored, and the network sees the mean of a number, no
+    category, and nothing else that is new to it. A row of which little is known has few terms in
+    its score, which may be lower or higher than that of a whole row: compare like with like where
+    much is missing.
 
     **Dates.** New rows are later than those of the training, and a date far beyond them is an
     anomaly of its own. Drop the column, or keep its parts, where that is not meant. Clock times
@@ -159,8 +161,8 @@ class MixedVAEDetector(BaseDetector):
     **Mixed objects.** Object columns of numbers and text are read as text, so 1 and "1" are one
     category. ``reconstruct`` gives back text as well.
 
-    Training of `VAEDetector` on one-hot columns gives a rare category of frequency f the weight of a
-    number at ``1 / sqrt(f)`` standard deviations; here it costs ``-log f``.
+    **Beside one-hot columns.** To a `VAEDetector` on standardised one-hot columns a category of
+    frequency f is a number ``1 / sqrt(f)`` standard deviations off; here it costs ``-log f``.
 
     References
     ----------
@@ -174,7 +176,8 @@ class MixedVAEDetector(BaseDetector):
     >>> from skvae import MixedVAEDetector
     >>> rng = np.random.RandomState(0)
     >>> kind = rng.choice(["cat", "horse"], 500)
-    >>> X = pd.DataFrame({"kind": kind, "kg": np.where(kind == "cat", 4, 500) * rng.uniform(0.8, 1.2, 500)})
+    >>> kg = np.where(kind == "cat", 4, 500) * rng.uniform(0.8, 1.2, 500)
+    >>> X = pd.DataFrame({"kind": kind, "kg": kg})
     >>> X.loc[::10, "kg"] = np.nan
     >>> detector = MixedVAEDetector(contamination=0.01, random_state=0).fit(X)
     >>> new = pd.DataFrame({"kind": ["cat", "cat", "fish"], "kg": [4.2, 480.0, np.nan]})
@@ -217,7 +220,7 @@ class MixedVAEDetector(BaseDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
-        max_steps=600,
+        max_steps=1500,
         max_epochs=None,
         batch_size=64,
         lr=3e-3,

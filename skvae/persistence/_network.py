@@ -66,7 +66,13 @@ def check_sizes(name, sizes):
 def _check_encoded_shape(shape):
     """Refuse what is no number of numbers, and numbers of slots of each column of categories."""
     are_sizes = isinstance(shape, tuple) and all(type(size) is int for size in shape)
-    if not are_sizes or not shape or shape[0] < 0 or min(shape[1:], default=2) < 2 or not any(shape):
+    if (
+        not are_sizes
+        or not shape
+        or shape[0] < 0
+        or min(shape[1:], default=2) < 2
+        or not any(shape)
+    ):
         raise Refused("its encoded_shape is none that a table can have.")
 
 
