@@ -355,8 +355,10 @@ def _positions(X, name, columns):
     """Positions of the columns of a part, as ColumnTransformer reads them."""
     if callable(columns):
         columns = columns(X)
-    if isinstance(columns, (str, Integral)) and not isinstance(columns, bool):
+    if isinstance(columns, (str, Integral)):
         columns = [columns]
+    if isinstance(columns, slice) and columns.start is None and columns.stop is None:
+        return list(range(X.shape[1]))[columns]  # which scikit-learn takes for one of names
     try:
         positions = [int(i) for i in _get_column_indices(X, columns)]
     except (TypeError, ValueError, IndexError) as error:

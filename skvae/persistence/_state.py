@@ -10,9 +10,10 @@ from skvae.base import BaseDetector
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import ImageLayout, table_shape
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import MixedVAEDetector, WindowDetector
+from skvae.detectors import FusionDetector, MixedVAEDetector, WindowDetector
 from skvae.detectors._columns import KINDS, Columns
 from skvae.detectors._encoding import Encoding
+from skvae.detectors.fusion import Tail
 from skvae.detectors.windows import Grid
 from skvae.persistence._classes import MODELS, SCALERS
 from skvae.persistence._file import Refused
@@ -45,6 +46,8 @@ def check_state(estimator):
         _check(estimator, "classes_", n_classes == (estimator._built["out_features"],))
     if isinstance(estimator, WindowDetector):
         _check_windows(estimator, state)
+    if isinstance(estimator, FusionDetector):
+        _check_fusion(estimator, state)
     if isinstance(estimator, DecisionMixin):
         _check_threshold(estimator, state)
 
@@ -132,6 +135,37 @@ def _check_windows(detector, state):
     _check(detector, "_grid", isinstance(grid, Grid) and _is_grid(grid, shape[1:]))
     own = state.get("detector_")
     _check(detector, "detector_", type(own) in MODELS.values() and hasattr(own, "offset_"))
+
+
+def _check_fusion(detector, state):
+    parts, tails = state.get("detectors_"), state.get("_tails")
+    alike = isinstance(parts, list) and all(_is_part(part, detector) for part in parts)
+    _check(detector, "detectors_", alike and len(parts) > 0)
+    alike = isinstance(tails, list) and len(tails) == len(parts) and all(map(_is_tail, tails))
+    _check(detector, "_tails", alike)
+
+
+def _is_part(part, fusion):
+    """Whether it is (name, fitted detector, positions of its columns)."""
+    if not isinstance(part, tuple) or len(part) != 3:
+        return False
+    name, own, columns = part
+    if not isinstance(columns, list) or not all(type(each) is int for each in columns):
+        return False
+    known = range(fusion.n_features_in_)
+    alike = type(name) is str and type(own) in MODELS.values() and hasattr(own, "offset_")
+    return alike and len(columns) == own.n_features_in_ and all(each in known for each in columns)
+
+
+def _is_tail(tail):
+    if not isinstance(tail, Tail) or type(tail.n) is not int:
+        return False
+    numbers = type(tail.start) is float and type(tail.scale) is float and tail.scale > 0
+    return (
+        numbers
+        and _is_array(tail.scores, np.float64, (len(tail.scores),))
+        and (0 < len(tail.scores) <= tail.n)
+    )
 
 
 def _is_grid(grid, sides):
