@@ -143,20 +143,19 @@ class Mixed(nn.Module):
         if self.n_numbers:
             self.numbers = Gaussian(self.n_numbers)
         if self.n_slots:
-            # Two parameters that are given, not trained. Columns are padded to whole pairs of
-            # vectors, for logarithms of the rest of a row may round otherwise.
+            # Padded to whole pairs of vectors: logarithms of the rest of a row may round otherwise.
             n_columns = n_padded(self.n_slots)
             n_columns += n_columns % (2 * COLUMNS)
-            self.reserved = nn.Parameter(torch.zeros(1, 1, n_columns), requires_grad=False)
-            self.trusted = nn.Parameter(torch.ones(1, 1, n_columns), requires_grad=False)
+            self.register_buffer("reserved", torch.zeros(1, 1, n_columns))
+            self.register_buffer("trusted", torch.ones(1, 1, n_columns))
 
     def smooth(self, n_known, sizes):
         """Take from how many training rows the probabilities of each category column are."""
         if self.n_slots:
             n_known, sizes = torch.as_tensor(n_known), torch.as_tensor(sizes)
             total = torch.repeat_interleave(n_known + sizes, sizes).float()
-            self.reserved.data[..., : self.n_slots] = 1 / total
-            self.trusted.data[..., : self.n_slots] = n_known.repeat_interleave(sizes) / total
+            self.reserved[..., : self.n_slots] = 1 / total
+            self.trusted[..., : self.n_slots] = n_known.repeat_interleave(sizes) / total
 
     def forward(self, x, x_hat):
         """Error map."""

@@ -234,6 +234,17 @@ def test_a_small_parquet_file_of_many_rows_is_not_read(row_detector, monkeypatch
     assert reason.startswith("it has 100,000 rows")
 
 
+@pytest.mark.parametrize("most", [1_000_000, 1000])
+def test_nor_one_that_would_take_much_memory(row_detector, monkeypatch, most):
+    table = pd.DataFrame(dict.fromkeys(COLUMNS, [1.0] * 2000) | {"note": ["long" * 1000] * 2000})
+    content = table.to_parquet(None)
+    assert len(content) < 100_000 < table["note"].str.len().sum()
+    monkeypatch.setattr(pd, "read_parquet", None)
+    monkeypatch.setattr(_uploads, "MOST_TABLE_BYTES", most)
+    ((_, reason),) = _uploads.read_table(row_detector, [Upload("t.parquet", content)]).problems
+    assert reason.startswith("it holds more than 0 MiB")
+
+
 def test_a_model_without_names_takes_columns_in_their_order(rows):
     detector = skvae.VAEDetector(max_steps=2).fit(rows.to_numpy())
     content = rows.head(4).set_axis(list("abc"), axis=1).to_csv(index=False).encode()

@@ -75,7 +75,7 @@ def test_forward_is_the_plain_network_of_the_same_weights(activation, n_channels
 
     output = network(x)
     expected = (x_hat, mean, log_var, kl)
-    for part, value in zip(output, expected, strict=True):
+    for part, value in zip(output.tensors, expected, strict=True):
         torch.testing.assert_close(part, value[None])
 
 
@@ -122,7 +122,7 @@ def test_any_size_comes_back_with_a_member_dimension(
 
 def test_a_member_dimension_of_the_input_changes_nothing():
     network, x = make(), images(3)
-    for with_member, without in zip(network(x[None]), network(x), strict=True):
+    for with_member, without in zip(network(x[None]).tensors, network(x).tensors, strict=True):
         assert torch.equal(with_member, without)
 
 
@@ -281,8 +281,9 @@ def test_a_row_is_bit_equal_in_any_place_of_a_block(
     with torch.inference_mode():
         expected, mixed, padded, moved = (network(rows) for rows in (x, x[order], few, last))
         decoded = network.decode(expected.latent[:, order])
-    for part, value in enumerate(expected):
-        assert torch.equal(mixed[part], value[:, order])
-        assert torch.equal(padded[part][:, :7], value[:, 9:16])
-        assert torch.equal(moved[part][:, -1], value[:, 0])
+    outputs = (output.tensors for output in (expected, mixed, padded, moved))
+    for value, own_mixed, own_padded, own_moved in zip(*outputs, strict=True):
+        assert torch.equal(own_mixed, value[:, order])
+        assert torch.equal(own_padded[:, :7], value[:, 9:16])
+        assert torch.equal(own_moved[:, -1], value[:, 0])
     assert torch.equal(decoded, expected.x_hat[:, order])

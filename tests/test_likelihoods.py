@@ -244,7 +244,7 @@ def test_each_member_has_its_own_beta_and_trim():
     beta = torch.tensor([[0.5], [3.0]])
     parts = loss_parts(output, error, beta, (0.0, 0.5))
     for i, trims in enumerate([(), (0.5,)]):
-        own = loss_parts(Output(*(p[i : i + 1] for p in output)), error[i : i + 1], beta[i], trims)
+        own = loss_parts(output.map(lambda p, i=i: p[i : i + 1]), error[i : i + 1], beta[i], trims)
         torch.testing.assert_close([part[i] for part in parts], [part[0] for part in own])
 
 

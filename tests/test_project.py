@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 import skvae
 from skvae._optional import require
+from skvae.studies._brain_report import APART
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "plotly", "pyarrow", "PIL"}
@@ -195,8 +196,38 @@ def test_readme_table_of_images_is_the_recorded_result():
 def test_readme_table_of_brain_slices_is_the_recorded_result():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.split("<!-- brain: ")[1].split("<!-- ")[0]
-    shown = dict(re.findall(r"^\| (.+?) \| ([01]\.\d+) \|$", section, re.M))
+    rows = [line.strip("| ").split(" | ") for line in section.split("\n") if "| 0." in line]
     results = pd.read_csv(ROOT / "benchmarks" / "results" / "brain.csv")
-    means = results[results["tumour"] == "all tumours"].groupby("method")["auroc"].mean()
-    assert len(shown) >= 9
-    assert shown == means[list(shown)].map("{:.3f}".format).to_dict()
+    results = results[results["tumour"] != APART]
+    by_tumour = results.groupby(["method", "tumour"], sort=False)["auroc"]
+    means, spreads = by_tumour.mean().map("{:.3f}".format), by_tumour.std()
+    expected = means + spreads.map(lambda each: "" if each != each else f" ± {each:.3f}")
+    assert len(rows) >= 9
+    for method, *cells in rows:
+        assert cells == expected[method].tolist(), method
+
+
+def test_readme_table_of_choices_without_labels_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- selection: ")[1].split("<!-- ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.split("\n") if "| " in line][2:]
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / "selection.csv")
+    expected = []
+    for score, own in results.groupby("score"):
+        by = own.set_index(["criterion", "setting"])
+        for words, column in (("a candidate drawn blindly", "random"), ("best on", "best")):
+            cells = [f"{100 * own.loc[own['setting'] == s, column].iloc[0]:.1f}" for s in "SU"]
+            expected.append([score, words, *cells])
+        criteria = ("held-out likelihood", "likelihood"), ("AUCp", "pool_auc")
+        for words, criterion in (*criteria, ("agreement", "stability")):
+            cells = [
+                f"{100 * by.loc[(criterion, s), 'chosen']:.1f} "
+                f"({100 * by.loc[(criterion, s), 'recovered']:.0f} %)"
+                if (criterion, s) in by.index
+                else "-"
+                for s in "SU"
+            ]
+            expected.append([score, words, *cells])
+    assert len(rows) == len(expected) == 10
+    for row, (score, words, *cells) in zip(rows, expected, strict=True):
+        assert row[0] == score and row[1].startswith(words) and row[2:] == cells

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from skvae import AEDetector, VAEDetector
 from skvae.likelihoods import LIKELIHOODS
-from skvae.networks import MLPAutoencoder, Output
+from skvae.networks import MLPAutoencoder
 from skvae.scores import SCORES, _errors, make_score
 from skvae.training import Autoencoder
 
@@ -26,7 +26,7 @@ def model(d=5, latent=3, hidden=(8,), likelihood="gaussian", seed=0):
 def road(autoencoder, x):
     """What a score is called with."""
     output, error = autoencoder(x)
-    return x, Output(*(part[0] for part in output)), error[0]
+    return x, output.member(0), error[0]
 
 
 @torch.inference_mode()

@@ -19,6 +19,9 @@ TABLE_TYPES = ["csv", "parquet"]
 MOST_IMAGES = 1000
 MOST_IMAGE_BYTES = 1 << 28
 MOST_ROWS = 10_000
+MOST_TABLE_BYTES = 1 << 27
+# A few rows may take as many times the memory of the pages that they are in.
+ROWS_TO_WEIGH = 8
 
 
 class Samples(NamedTuple):
@@ -112,7 +115,8 @@ def read_table(detector, files):
         path = Path(folder, "table").with_suffix(Path(file.name).suffix.lower())
         path.write_bytes(file.getbuffer())
         try:
-            _check_rows(path)
+            if path.suffix == ".parquet":
+                _check_parquet(path)
             table = load_table(path, columns=getattr(detector, "feature_names_in_", None))
             X = _columns(detector, table.data)
         except (OSError, ValueError) as error:
@@ -125,11 +129,27 @@ def read_table(detector, files):
     return Samples("row", names[is_whole].tolist(), X[is_whole], problems)
 
 
-def _check_rows(path):
-    """Refuse a Parquet file of too many rows unread: a small one may hold billions."""
-    if path.suffix == ".parquet":
-        parquet = require("pyarrow.parquet", extra="cli", what="Reading Parquet files")
-        _check_few(parquet.read_metadata(path).num_rows)
+def _check_parquet(path):
+    """Refuse a Parquet file of too much before it is read whole.
+
+    A small one may hold billions of rows, or one long text over and over.
+    """
+    parquet = require("pyarrow.parquet", extra="cli", what="Reading Parquet files")
+    with parquet.ParquetFile(path) as file:
+        _check_few(file.metadata.num_rows)
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        n_bytes = sum(group.total_byte_size for group in groups)  # as pages, decompressed
+        if n_bytes <= MOST_TABLE_BYTES:
+            n_bytes = 0
+            for batch in file.iter_batches(batch_size=ROWS_TO_WEIGH):
+                n_bytes += batch.nbytes
+                if n_bytes > MOST_TABLE_BYTES:
+                    break
+    if n_bytes > MOST_TABLE_BYTES:
+        raise ValueError(
+            f"it holds more than {MOST_TABLE_BYTES >> 20} MiB, which is too much for the page: "
+            "leave columns out, or use skvae predict."
+        )
 
 
 def _columns(detector, data):

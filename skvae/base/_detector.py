@@ -41,7 +41,7 @@ from skvae.base._input import (
 from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
-from skvae.networks import ACTIVATIONS, Output
+from skvae.networks import ACTIVATIONS
 from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
@@ -110,6 +110,8 @@ class BaseDetector(
 
     _fits_on_one_thread = False
     _takes_images = False
+    # What the network says of each row that can be a score.
+    _score_parts = ()
     _fuse = Combined
 
     # -- training ---------------------------------------------------------------------------
@@ -174,7 +176,7 @@ class BaseDetector(
             raise net
         self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
-        self.history_ = history_table(net.history)
+        self.history_ = history_table(net.history, net.module_.network)
         self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
@@ -204,6 +206,12 @@ class BaseDetector(
                 f"score={self._score_parameter!r} needs the posterior of a variational "
                 f"detector, which {type(self).__name__} has not; use "
                 f"{'ConvVAEDetector' if self._takes_images else 'VAEDetector'} or another score."
+            )
+        if not score.needs_parts <= set(self._score_parts):
+            missing = sorted(score.needs_parts - set(self._score_parts))
+            raise ValueError(
+                f"score={self._score_parameter!r} reads {', '.join(missing)}, of which the network "
+                f"of {type(self).__name__} knows nothing; use another score."
             )
         if score.images_only and not self._takes_images:
             raise ValueError(
@@ -431,13 +439,13 @@ class BaseDetector(
         return tags
 
 
-def history_table(history):
-    """One row an epoch: epoch, loss, reconstruction, kl, valid_loss, duration in seconds."""
+def history_table(history, network):
+    """One row an epoch: epoch, loss, its parts by that network, valid_loss, duration in seconds."""
+    parts = ("reconstruction", network.penalty_name, *network.part_names)
     names = {
         "epoch": "epoch",
         "train_loss": "loss",
-        "reconstruction": "reconstruction",
-        "kl": "kl",
+        **{name: name for name in parts},
         "valid_loss": "valid_loss",
         "dur": "duration",
     }
@@ -453,15 +461,16 @@ def _joined(blocks, n_rows):
     """
     joined, start = None, 0
     for x, output, error in blocks:
-        parts = x[None], *output, error
         if joined is None:
-            joined = [
-                None if part is None else part.new_empty(len(part), n_rows, *part.shape[2:])
-                for part in parts
-            ]
-        for whole, part in zip(joined, parts, strict=True):
-            if part is not None:
-                whole[:, start : start + len(x)] = part
+            x_all, error_all = _like(x[None], n_rows), _like(error, n_rows)
+            output_all = output.map(lambda tensor: _like(tensor, n_rows))
+            joined = [x_all, *output_all.tensors, error_all]
+        for whole, part in zip(joined, [x[None], *output.tensors, error], strict=True):
+            whole[:, start : start + len(x)] = part
         start += len(x)
-    x, *output, error = joined
-    return x[0], Output(*output), error
+    return x_all[0], output_all, error_all
+
+
+def _like(tensor, n_rows):
+    """An empty tensor of so many rows."""
+    return tensor.new_empty(len(tensor), n_rows, *tensor.shape[2:])

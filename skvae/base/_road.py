@@ -1,5 +1,7 @@
 """From rows to scores, latents, reconstructions and error maps: the road through the network."""
 
+from operator import itemgetter
+
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
@@ -7,7 +9,6 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skvae.base._input import check_magnitude, naming_the_column, scaled
-from skvae.networks import Output
 from skvae.scores import BLOCK_ROWS, Iwae, padded, row_sums
 
 # Scalers validate, which costs as much as the network does; so they get many blocks at once.
@@ -269,10 +270,9 @@ class RoadMixin(TransformerMixin):
         module = self.net_.module_.eval()
         size = self._block_size
         for x in self._network_blocks(X):
-            n = len(x)
             output, error = module(padded(x, size))
-            output = Output(*(None if part is None else part[:, :n] for part in output))
-            yield x, output, error[:, :n]
+            without_padding = itemgetter((slice(None), slice(len(x))))
+            yield x, output.map(without_padding), without_padding(error)
 
     def _network_blocks(self, X):
         """Rows as the network takes them, in blocks of at most `_block_size`."""

@@ -197,6 +197,30 @@ def make_study():
         results = studies.brain(data, range(seeds), out, quick=quick)
         print_tables(brain_shown(results), out)
 
+    @study.command()
+    def families(
+        data: Annotated[
+            Path | None,
+            typer.Option(help="Folder with adbench, mnist.npz and brain_mri; else the data home."),
+        ] = None,
+        out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("results/families"),
+        detectors: Annotated[
+            str | None, typer.Option(help="Names separated by commas; else all of them.")
+        ] = None,
+        quick: Annotated[
+            bool, typer.Option(help="Small generated data and short trainings: seconds.")
+        ] = False,
+        seeds: Annotated[int, seeds_option] = 3,
+    ):
+        """Every family of detectors on tables, digits, plots and brain slices; resumable."""
+        from skvae import studies
+        from skvae.studies.families import families_shown
+
+        results = studies.families(
+            data, _words(detectors) if detectors else None, range(seeds), out, quick=quick
+        )
+        print_tables(families_shown(studies.families_summary(results)), out)
+
     return study
 
 

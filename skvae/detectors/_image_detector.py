@@ -38,6 +38,7 @@ class ImageDetector(BaseDetector):
         "channels",
         "hidden_layer_sizes",
         "norm",
+        "attention",
         "activation",
         "output_activation",
     )
@@ -47,6 +48,7 @@ class ImageDetector(BaseDetector):
         "image_shape": ["array-like", None],
         "channels": ["array-like", Interval(Integral, 1, None, closed="left")],
         "norm": [StrOptions({"batch", "group"}), None],
+        "attention": ["array-like", Interval(Integral, 1, None, closed="left"), None],
     }
 
     def error_map(self, X, smooth=0.0):
@@ -98,6 +100,8 @@ class ImageDetector(BaseDetector):
             raise ValueError(
                 f"channels={self.channels!r} must hold integers of at least 1, and one at least."
             )
+        if self.attention is not None and not holds_sizes(self.attention):
+            raise ValueError(f"attention={self.attention!r} must hold integers of at least 1.")
         check_image_shape(self.image_shape)
 
     def _validate_rows(self, X):
@@ -201,6 +205,7 @@ class ImageDetector(BaseDetector):
             activation=self.activation,
             output_activation=self.output_activation or "sigmoid",
             norm=self.norm,
+            attention=() if self.attention is None else sizes(self.attention),
             variational=self._variational,
             generator=generator,
         )

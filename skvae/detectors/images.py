@@ -38,6 +38,10 @@ class ConvAEDetector(ImageDetector):
         in reverse.
     norm : {"batch", "group"} or None, default=None
         Normalisation after each convolution but the last.
+    attention : int or sequence of int, default=None
+        Heights, in pixels, of the feature maps between whose places self-attention passes
+        information, in encoder and decoder: of images of 28 x 28 and two convolutions 14 or 7.
+        Pixels far apart then count together; a step takes longer. At most 1,024 places.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
             "identity"}, default="relu"
         Of the hidden layers.
@@ -196,6 +200,7 @@ class ConvAEDetector(ImageDetector):
         channels=(16, 32),
         hidden_layer_sizes=(128,),
         norm=None,
+        attention=None,
         activation="relu",
         output_activation=None,
         likelihood="bernoulli",
@@ -225,6 +230,7 @@ class ConvAEDetector(ImageDetector):
         self.channels = channels
         self.hidden_layer_sizes = hidden_layer_sizes
         self.norm = norm
+        self.attention = attention
         self.activation = activation
         self.output_activation = output_activation
         self.likelihood = likelihood
@@ -280,6 +286,10 @@ class ConvVAEDetector(ImageDetector):
         in reverse.
     norm : {"batch", "group"} or None, default=None
         Normalisation after each convolution but the last.
+    attention : int or sequence of int, default=None
+        Heights, in pixels, of the feature maps between whose places self-attention passes
+        information, in encoder and decoder: of images of 28 x 28 and two convolutions 14 or 7.
+        Pixels far apart then count together; a step takes longer. At most 1,024 places.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
             "identity"}, default="relu"
         Of the hidden layers.
@@ -446,6 +456,7 @@ class ConvVAEDetector(ImageDetector):
         channels=(16, 32),
         hidden_layer_sizes=(128,),
         norm=None,
+        attention=None,
         activation="relu",
         output_activation=None,
         beta=1.0,
@@ -476,6 +487,7 @@ class ConvVAEDetector(ImageDetector):
         self.channels = channels
         self.hidden_layer_sizes = hidden_layer_sizes
         self.norm = norm
+        self.attention = attention
         self.activation = activation
         self.output_activation = output_activation
         self.beta = beta

@@ -1,7 +1,7 @@
 """Networks: torch modules with ``forward(x, noise=None) -> Output`` and nothing of scikit-learn."""
 
 from skvae.networks._list import NetworkList
-from skvae.networks._output import Output, as_floats
+from skvae.networks._output import Network, Output, as_floats
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
 from skvae.networks.mixed import MixedAutoencoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
@@ -13,6 +13,7 @@ __all__ = [
     "ConvEncoder",
     "MLPAutoencoder",
     "MixedAutoencoder",
+    "Network",
     "NetworkList",
     "Output",
     "as_floats",

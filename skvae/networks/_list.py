@@ -3,18 +3,19 @@
 import torch
 from torch import nn
 
-from skvae.networks._output import Output
+from skvae.networks._output import Network, Output
 
 
-class NetworkList(nn.Module):
+class NetworkList(Network):
     """Networks of one member each as one network of many; equal in all but their weights."""
 
     def __init__(self, networks):
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.n_members = len(networks)
-        self.variational = networks[0].variational
-        self.latent_dim = self.code_dim = networks[0].latent_dim
+        first = networks[0]
+        self.variational, self.part_names = first.variational, first.part_names
+        self.latent_dim, self.code_dim = first.latent_dim, first.code_dim
         self.latent_dims = (self.latent_dim,) * self.n_members
 
     def _parts(self, x):
@@ -30,5 +31,4 @@ class NetworkList(nn.Module):
         """Each member's reconstruction of its rows, as the networks' own ``forward``."""
         noise = [None] * self.n_members if noise is None else noise.split(1)
         triples = zip(self.networks, self._parts(x), noise, strict=True)
-        parts = zip(*(network(rows, draws) for network, rows, draws in triples), strict=True)
-        return Output(*(None if part[0] is None else torch.cat(part) for part in parts))
+        return Output.joined([network(rows, draws) for network, rows, draws in triples], dim=0)

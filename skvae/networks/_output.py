@@ -1,8 +1,11 @@
 """What every network takes and returns."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 
 class Output(NamedTuple):
@@ -19,16 +22,84 @@ class Output(NamedTuple):
     penalty : tensor of shape (n_members, n_samples) or None
         What the loss adds, times ``beta``: the KL divergence from the prior, summed over the
         latents, in nats; None where there is no posterior.
+    parts : dict of str to tensor of shape (n_members, n_samples)
+        What else the network says of each row, such as the KL divergence of one level of latents:
+        the history shows their means, and scores may read them.
     """
 
     x_hat: torch.Tensor
     latent: torch.Tensor
     log_var: torch.Tensor | None = None
     penalty: torch.Tensor | None = None
+    parts: Mapping[str, torch.Tensor] = MappingProxyType({})
+
+    @property
+    def tensors(self):
+        """All tensors that are there, in one order."""
+        *fields, parts = self
+        return [each for each in (*fields, *parts.values()) if each is not None]
+
+    def map(self, function):
+        """``function`` of each tensor, as an output."""
+        *fields, parts = self
+        return Output(
+            *(None if each is None else function(each) for each in fields),
+            {name: function(each) for name, each in parts.items()},
+        )
 
     def member(self, i):
         """Output of one member, without the member dimension."""
-        return Output(*(None if part is None else part[i] for part in self))
+        return self.map(lambda tensor: tensor[i])
+
+    @staticmethod
+    def joined(outputs, dim):
+        """Outputs of one kind as one, joined along a dimension."""
+        first = outputs[0]
+        tensors = iter(
+            [torch.cat(parts, dim) for parts in zip(*(o.tensors for o in outputs), strict=True)]
+        )
+        return first.map(lambda _: next(tensors))
+
+
+class Network(nn.Module):
+    """Base of the networks: what training and scoring ask of one.
+
+    ``forward(x, noise=None)`` takes rows, with a leading member dimension or shared by all members,
+    and returns an `Output`; ``decode(z)`` makes reconstructions of latents. In training mode
+    ``noise`` holds standard normal draws. A network keeps no number of its own that training does
+    not set by gradients, unless it is a buffer.
+
+    Attributes
+    ----------
+    n_members : int
+    latent_dims : tuple of int
+        Number of latents of each member.
+    latent_dim, code_dim : int
+        Number of latents of the widest member; the same padded, as it is in memory.
+    is_batched : bool
+        Whether parameters and buffers have a leading member dimension, so that members of equal
+        ``code_dim`` can be stacked.
+    penalty_name : str or None
+        What the history calls ``Output.penalty``; None where there is none.
+    part_names : tuple of str
+        The keys of ``Output.parts``.
+    """
+
+    part_names = ()
+
+    @property
+    def penalty_name(self):
+        return "kl" if self.variational else None
+
+    @property
+    def noise_dims(self):
+        """Normal draws that each row of a training batch gets, one number a member; () for none."""
+        return self.latent_dims if self.variational else ()
+
+    @property
+    def noise_width(self):
+        """Columns of the tensor of noise; those beyond a member's ``noise_dims`` are 0."""
+        return self.code_dim
 
 
 def as_floats(x):

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skvae.networks._output import Output
+from skvae.networks._attention import attention_layers
+from skvae.networks._output import Network, Output
 from skvae.networks.mlp import ACTIVATIONS, LOG_VAR_RANGE, StackedLinear
 
 # A stride that divides the kernel covers every pixel equally often: no checkerboard.
@@ -114,6 +115,12 @@ def _padded_shape(image_shape, channels):
     return n_channels, *(smallest * math.ceil(side / smallest) for side in sides)
 
 
+def _map_shapes(height, width, channels):
+    """(channels, height, width) of the feature maps after each halving."""
+    sides = ((height // STRIDE**i, width // STRIDE**i) for i in range(1, len(channels) + 1))
+    return [(n, *side) for n, side in zip(channels, sides, strict=True)]
+
+
 class ConvEncoder(nn.Module):
     """Convolutions, then fully connected layers: images to rows of ``out_features`` numbers.
 
@@ -129,6 +136,8 @@ class ConvEncoder(nn.Module):
         A name in ``ACTIVATIONS``.
     norm : {None, "batch", "group"}
         Normalisation after each convolution; "batch" is `BatchNorm`, "group" has up to 8 groups.
+    attention : tuple of int, default=()
+        Heights of the feature maps that `SelfAttention` follows.
     generator : torch.Generator
         Every weight is drawn from it.
 
@@ -147,6 +156,7 @@ class ConvEncoder(nn.Module):
         *,
         activation,
         norm,
+        attention=(),
         generator,
     ):
         super().__init__()
@@ -157,6 +167,8 @@ class ConvEncoder(nn.Module):
             HalvingConv(a, b, generator) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
         self.norms = nn.ModuleList(_norm(norm, n) for n in channels)
+        shapes = _map_shapes(self.height, self.width, channels)
+        self.attention = attention_layers(attention, shapes, generator)
         n_flat = widths[-1] * self.height * self.width // smallest_side(channels) ** 2
         self.connected = _connected([n_flat, *hidden_layer_sizes], generator)
         n_last = [n_flat, *hidden_layer_sizes][-1]
@@ -166,8 +178,9 @@ class ConvEncoder(nn.Module):
         """Rows of shape (1, n, out_features) of images of shape (n, C, H, W)."""
         activation = IN_PLACE[self.activation]
         x = self._padded(x)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = activation(norm(convolution(x)))
+        layers = zip(self.convolutions, self.norms, self.attention, strict=True)
+        for convolution, norm, attend in layers:
+            x = attend(activation(norm(convolution(x))))
         # In the order that channels_last has in memory, so that nothing is copied.
         x = x.permute(0, 2, 3, 1).reshape(1, len(x), -1)
         *hidden, last = self.connected
@@ -200,6 +213,7 @@ class ConvDecoder(nn.Module):
         activation,
         output_activation,
         norm,
+        attention=(),
         generator,
     ):
         super().__init__()
@@ -218,6 +232,8 @@ class ConvDecoder(nn.Module):
         )
         self.convolutions.append(DoublingConv(widths[-1], n_channels, generator))
         self.norms = nn.ModuleList(_norm(norm, n) for n in widths[1:])
+        shapes = _map_shapes(height, width, channels)[::-1]
+        self.attention = attention_layers(attention, shapes, generator)
 
     def forward(self, z):
         """Images of shape (n, C, H, W), cropped to the size of the input."""
@@ -226,13 +242,15 @@ class ConvDecoder(nn.Module):
             z = activation(layer(z))
         x = z.view(-1, *self.first_shape).permute(0, 3, 1, 2)
         *inner, last = self.convolutions
-        for convolution, norm in zip(inner, self.norms, strict=True):
-            x = activation(norm(convolution(x)))
+        *attends, attend_last = self.attention
+        for attend, convolution, norm in zip(attends, inner, self.norms, strict=True):
+            x = activation(norm(convolution(attend(x))))
+        x = attend_last(x)
         height, width = self.image_size
         return ACTIVATIONS[self.output_activation](last(x)[:, :, :height, :width])
 
 
-class ConvAutoencoder(nn.Module):
+class ConvAutoencoder(Network):
     """Convolutional encoder and mirrored decoder, for images of any size.
 
     Sides that cannot be halved once a convolution are padded with zeros on the right and at the
@@ -252,6 +270,8 @@ class ConvAutoencoder(nn.Module):
     norm : {None, "batch", "group"}, default=None
         Normalisation after each convolution but the last. With "batch" a training batch of one
         image is normalised by the running statistics.
+    attention : tuple of int, default=()
+        Heights of the feature maps, of encoder and decoder, that `SelfAttention` follows.
     variational : bool, default=True
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
@@ -278,6 +298,7 @@ class ConvAutoencoder(nn.Module):
         activation="relu",
         output_activation="sigmoid",
         norm=None,
+        attention=(),
         variational=True,
         generator,
     ):
@@ -286,7 +307,8 @@ class ConvAutoencoder(nn.Module):
         self.latent_dim = self.code_dim = latent_dim
         self.latent_dims = (latent_dim,)
         self.variational = variational
-        shared = {"activation": activation, "norm": norm, "generator": generator}
+        shared = {"activation": activation, "norm": norm, "attention": attention}
+        shared["generator"] = generator
         code = 2 * latent_dim if variational else latent_dim
         self.encoder = ConvEncoder(image_shape, code, channels, hidden_layer_sizes, **shared)
         self.decoder = ConvDecoder(

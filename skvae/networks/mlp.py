@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skvae.networks._output import Output
+from skvae.networks._output import Network, Output
 
 ACTIVATIONS = {
     "relu": torch.relu,
@@ -65,7 +65,7 @@ class StackedLinear(nn.Module):
         return y if y.shape[-1] == self.out_features else y[..., : self.out_features]
 
 
-class MLPAutoencoder(nn.Module):
+class MLPAutoencoder(Network):
     """Encoder and mirrored decoder of fully connected layers.
 
     New, it has one member; `skvae.training.Autoencoder.stack` makes one network of many.

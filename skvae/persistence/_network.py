@@ -83,8 +83,11 @@ def _of_detector(detector, built, n_bytes):
     template._validate_params()
     template._check_network_parameters()
     template.n_features_in_ = built["n_features"]
-    if set(built) != set(template._architecture(shape)):
-        raise Refused("its network is described in part, or in too many words.")
+    # A parameter that is newer than the file has its default.
+    described = template._architecture(shape)
+    if not set(built) <= set(described):
+        raise Refused("its network is described in too many words.")
+    built.update(described)
     member = template._new_autoencoder(shape, None)
     n_numbers = built["n_estimators"] * sum(each.numel() for each in member.parameters())
     if n_numbers > n_bytes:

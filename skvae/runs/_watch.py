@@ -96,7 +96,7 @@ class Watch(Callback):
 
     def _write(self, net):
         """Write what is beside the checkpoint of the last epoch."""
-        history = history_table(net.history)
+        history = history_table(net.history, net.module_.network)
         self.write_history(history)
         loss = "valid_loss" if "valid_loss" in history else "train_loss"
         if net.history[-1, f"{loss}_best"]:
@@ -113,7 +113,7 @@ class Watch(Callback):
             path = self.folder / "reconstructions" / f"epoch_{epoch:04d}.png"
             draw_reconstructions(path, net, self._images, self.detector._layout, f"epoch {epoch}")
         if monotonic() - self._last_drawn > SECONDS_BETWEEN_CURVES:
-            self.draw_curves(history_table(net.history))
+            self.draw_curves(history_table(net.history, net.module_.network))
 
     def _sample(self, rows):
         """Images, evenly spread over the rows; None of a table."""

@@ -13,7 +13,7 @@ model files can hold that. Tensors of float32 lie on the device of the rows, all
 
 from copy import deepcopy
 
-from skvae.scores._base import FunctionScore, Score
+from skvae.scores._base import FunctionScore, Part, Score
 from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, block_size, by_rows, padded, row_sums
 from skvae.scores._errors import (
     Elbo,
@@ -49,6 +49,7 @@ __all__ = [
     "Local",
     "Mahalanobis",
     "Neighbors",
+    "Part",
     "Perceptual",
     "Reconstruction",
     "ReconstructionProbability",

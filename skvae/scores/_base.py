@@ -10,6 +10,8 @@ class Score:
     ----------
     needs_posterior : bool
         Whether only a variational network can give it.
+    needs_parts : frozenset of str
+        Which of the ``Output.parts`` of a network it reads.
     images_only : bool
         Whether it looks at rows as images, of shape (n_samples, channels, height, width).
     positive : bool
@@ -19,6 +21,7 @@ class Score:
     """
 
     needs_posterior = False
+    needs_parts = frozenset()
     images_only = False
     positive = False
     has_map = True
@@ -43,6 +46,22 @@ class Score:
     def error_map(self, x, output, error):
         """Share of each feature in the score, of the shape of ``x``."""
         return error
+
+
+class Part(Score):
+    """What the network itself says of a row: one of its ``Output.parts``."""
+
+    has_map = False
+
+    def __init__(self, name):
+        self.name = name
+
+    @property
+    def needs_parts(self):
+        return frozenset({self.name})
+
+    def __call__(self, x, output, error):
+        return output.parts[self.name]
 
 
 class FunctionScore(Score):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
-from skvae.networks import Output
 from skvae.scores._base import Score
 from skvae.scores._blocks import as_array
 
@@ -22,6 +21,10 @@ class Combined(Score):
         self.scores = scores
         self.needs_posterior = any(score.needs_posterior for score in scores)
         self.images_only = any(score.images_only for score in scores)
+
+    @property
+    def needs_parts(self):
+        return frozenset().union(*(score.needs_parts for score in self.scores))
 
     def fit(self, x, output, error, autoencoder, random_state):
         held_out = []
@@ -60,6 +63,10 @@ class SmoothMax(Score):
         self.needs_posterior = any(score.needs_posterior for score in scores)
         self.images_only = any(score.images_only for score in scores)
         self.has_map = any(score.has_map for score in scores)
+
+    @property
+    def needs_parts(self):
+        return frozenset().union(*(score.needs_parts for score in self.scores))
 
     def fit(self, x, output, error, autoencoder, random_state):
         self.medians_, self.spreads_, self.map_scales_ = [], [], []
@@ -101,8 +108,7 @@ class SmoothMax(Score):
 def _some_rows(x, output, error):
     """Rows spread evenly, so that they hold few enough values; all of them if they do."""
     step = math.ceil(x.numel() / MAP_VALUES)
-    output = Output(*(None if part is None else part[::step] for part in output))
-    return x[::step], output, error[::step]
+    return x[::step], output.map(lambda tensor: tensor[::step]), error[::step]
 
 
 def _on_log_scale(score, values):

@@ -3,6 +3,7 @@
 from skvae.studies.adbench import adbench, adbench_summary
 from skvae.studies.blobs import blobs, blobs_summary
 from skvae.studies.brain import brain
+from skvae.studies.families import families, families_summary
 from skvae.studies.oneclass import oneclass
 from skvae.studies.plots import plots
 from skvae.studies.robustness import robustness
@@ -15,6 +16,8 @@ __all__ = [
     "blobs",
     "blobs_summary",
     "brain",
+    "families",
+    "families_summary",
     "oneclass",
     "plots",
     "robustness",

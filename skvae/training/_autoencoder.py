@@ -73,15 +73,19 @@ def _copy_with_these_weights(module):
 def _stacked(modules):
     """A copy of the first with the weights of all, in a leading dimension."""
     stacked = deepcopy(modules[0])
-    parameters = zip(*(each.parameters() for each in modules), strict=True)
-    for parameter, own in zip(stacked.parameters(), parameters, strict=True):
-        parameter.data = torch.cat([part.data for part in own])
+    tensors = zip(*(_tensors(each) for each in modules), strict=True)
+    for tensor, own in zip(_tensors(stacked), tensors, strict=True):
+        tensor.data = torch.cat([part.data for part in own])
     return stacked
+
+
+def _tensors(module):
+    return chain(module.parameters(), module.buffers())
 
 
 def _give_weights(stacked, modules):
     for i, module in enumerate(modules):
-        for own, of_all in zip(module.parameters(), stacked.parameters(), strict=True):
+        for own, of_all in zip(_tensors(module), _tensors(stacked), strict=True):
             own.data = of_all.data[i : i + 1].clone()
 
 

@@ -158,12 +158,15 @@ class AutoencoderNet(NeuralNet):
         self._record_epoch(losses)
 
     def _record_epoch(self, losses):
-        """Record reconstruction and KL of the members, shape (2, n_members)."""
-        reconstruction, kl = losses
-        self._record_loss("train_loss", reconstruction + self._betas[:, 0] * kl)
+        """Record reconstruction, penalty and other parts of the members, one a row."""
+        reconstruction, penalty, *parts = losses
+        network = self.module_.network
+        self._record_loss("train_loss", reconstruction + self._betas[:, 0] * penalty)
         self.history.record("reconstruction", _mean_of_finite(reconstruction))
-        if self.module_.network.variational:
-            self.history.record("kl", _mean_of_finite(kl))
+        if network.penalty_name is not None:
+            self.history.record(network.penalty_name, _mean_of_finite(penalty))
+        for name, part in zip(network.part_names, parts, strict=True):
+            self.history.record(name, _mean_of_finite(part))
 
     def _batches(self, X):
         """Batches of freshly permuted rows, each member's from its own rows and generator."""
@@ -174,7 +177,7 @@ class AutoencoderNet(NeuralNet):
         ]
         order = torch.stack(order)
         columns = {"x": self._row_batches(X, order), "noise": self._noise_batches(order, X.device)}
-        if not self.module_.network.variational:
+        if not self.module_.network.noise_dims:
             del columns["noise"]
         for values in zip(*columns.values(), strict=True):
             if self._sets_lr:
@@ -204,19 +207,21 @@ class AutoencoderNet(NeuralNet):
             yield from self._noise(part.shape[1], device).split(self.batch_size, dim=1)
 
     def _noise(self, n_rows, device):
-        """Normal draws for each latent of a member; 0 for those that only pad it."""
+        """Normal draws for each row of a member; 0 in columns that only pad it."""
         network = self.module_.network
-        noise = torch.zeros(network.n_members, n_rows, network.code_dim)
-        for own, dim, generator in zip(noise, network.latent_dims, self._generators, strict=True):
+        noise = torch.zeros(network.n_members, n_rows, network.noise_width)
+        for own, dim, generator in zip(noise, network.noise_dims, self._generators, strict=True):
             own[:, :dim] = torch.randn(n_rows, dim, generator=generator)
         return noise.to(device)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        reconstruction, kl = loss_parts(*y_pred, self._betas, self._trims)
+        output, error = y_pred
+        reconstruction, kl = loss_parts(output, error, self._betas, self._trims)
         if training:
             parts = [reconstruction, torch.zeros_like(reconstruction) if kl is None else kl]
+            parts += [part.mean(1) for part in output.parts.values()]
             self._parts.append(torch.stack(parts).detach())
-            self._sizes.append(y_pred[1].shape[1])
+            self._sizes.append(error.shape[1])
         # A sum over members: none has a gradient of another's.
         loss = reconstruction if kl is None else reconstruction + self._betas[:, 0] * kl
         return loss.sum()
