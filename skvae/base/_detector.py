@@ -406,16 +406,12 @@ class BaseDetector(
     def _fit_map_scale(self, X):
         """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
         rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
-        return map_scale(self._drawn_maps(X[rows]))
-
-    def _drawn_maps(self, X):
-        """Error maps of validated rows as pictures show them."""
 
         def summed_over_channels(x, output, error):
             maps = self.score_.error_map(x, output, error)
             return maps.sum(1) if maps.ndim == 4 else maps
 
-        return self._by_block(summed_over_channels, X, dtype=np.float32)
+        return map_scale(self._by_block(summed_over_channels, X[rows], dtype=np.float32))
 
     def _fit_threshold(self, X, y, plan, scores):
         """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""

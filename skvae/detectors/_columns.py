@@ -82,6 +82,9 @@ class Columns(NamedTuple):
         rows = np.empty(frame.shape)
         columns = zip(frame.items(), self.kinds, self.categories, strict=True)
         for i, ((name, column), kind, categories) in enumerate(columns):
+            if column.isna().all():  # of whatever type
+                rows[:, i] = np.nan
+                continue
             try:
                 rows[:, i] = _READ[kind](column, categories)
             except (TypeError, ValueError, OverflowError) as error:

@@ -20,8 +20,8 @@ class Encoding(NamedTuple):
         For each column of categories or booleans the slot of each code, the last one that of
         categories which training did not have: the slot of the rare ones, or -1 for booleans.
     costs : list of ndarray of float64
-        What each code costs beside its slot, in nats: of the m rare categories, which are c of n
-        values, one of count k costs ``-log((k + 1) / (n + m + 1))``, an unseen one has k = 0.
+        What each code costs beside its slot, in nats: of m rare categories, which n values are of,
+        one of count k costs ``-log((k + 1) / (n + m + 1))``; an unseen one has k = 0.
     n_known : list of int
         In how many rows these columns were known.
     scaler : StandardScaler or None

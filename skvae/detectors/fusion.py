@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch, check_random_state, get_tags
 from sklearn.utils._indexing import _get_column_indices, _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
@@ -346,7 +346,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = all(
-            detector.__sklearn_tags__().input_tags.allow_nan for _, detector, _ in self.detectors
+            get_tags(detector).input_tags.allow_nan for _, detector, _ in self.detectors
         )
         return tags
 

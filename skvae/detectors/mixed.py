@@ -9,7 +9,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skvae.base import BaseDetector
+from skvae.base._detector import MAX_MAP_ROWS
 from skvae.base._input import check_magnitude, sizes
+from skvae.base._road import map_scale
 from skvae.detectors._columns import FROM_DTYPE, Columns
 from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
@@ -63,8 +65,7 @@ class MixedVAEDetector(BaseDetector):
     score : str, callable, or list of them, default=("elbo", "density")
         What makes an anomaly score of a row, as in `VAEDetector`. Those made of residuals take for
         the residual of a category the one-hot code less the probabilities, and 0 where a cell is
-        missing. "reconstruction_probability" is in nats, and its error map says how many of them
-        are due to each column.
+        missing.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds` and `VAEDetector`.
     percentile : float, default=None
@@ -124,6 +125,8 @@ class MixedVAEDetector(BaseDetector):
         Number of batches trained on.
     net_ : skorch.NeuralNet
         Its ``module_`` holds the network and the likelihood.
+    usual_error_map_ : ndarray of shape (n_features_in_,)
+        Median of each column's share in the score, of 100 training rows; see ``error_map``.
     error_map_scale_ : tuple of two floats
         Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
         and the 99.9 % quantile of the maps of 100 training rows.
@@ -373,15 +376,40 @@ class MixedVAEDetector(BaseDetector):
 
         return self._restored(self._by_block(expected, rows), layout)
 
+    def error_map(self, X):
+        """Share of each column in the anomaly score, beyond what is usual of that column.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        error_map : DataFrame or ndarray of shape (n_samples, n_features)
+            As ``X`` is. Higher = more of the anomaly lies in that column, in the units of the
+            score; what its cells are encoded in is summed, and ``usual_error_map_`` subtracted,
+            without which kinds of columns could not be compared. 0 where a cell is missing.
+        """
+        return super().error_map(X)
+
     def _error_maps(self, X):
+        usual = np.where(np.isnan(X), 0, self.usual_error_map_)
+        return self._summed_maps(X) - usual
+
+    def _summed_maps(self, X):
         """Maps whose values are summed over what a column is encoded in."""
         maps = super()._error_maps(X)
         order = np.argsort(self._encoding.owners, kind="stable")
         starts = np.searchsorted(self._encoding.owners[order], range(self.n_features_in_))
         return np.add.reduceat(maps[:, order], starts, axis=1)
 
-    def _drawn_maps(self, X):
-        return self._error_maps(X)
+    def _fit_map_scale(self, X):
+        some = X[np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))]
+        columns = zip(self._summed_maps(some).T, ~np.isnan(some).T, strict=True)
+        self.usual_error_map_ = np.array(
+            [np.median(errors[known]) if known.any() else 0.0 for errors, known in columns]
+        )
+        return map_scale(self._error_maps(some))
 
     def _contained(self, values, X):
         if isinstance(X, pd.DataFrame):

@@ -75,6 +75,8 @@ def _check_columns(detector, state, shape):
     _check(detector, "column_kinds_", state.get("column_kinds_") == columns.kinds)
     alike = isinstance(encoding, Encoding) and _is_encoding(encoding, columns)
     _check(detector, "_encoding", alike and encoding.shape == shape)
+    usual = state.get("usual_error_map_")
+    _check(detector, "usual_error_map_", _is_array(usual, np.float64, (len(columns.kinds),)))
 
 
 def _are_columns(columns, n_features):
