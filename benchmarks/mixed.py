@@ -131,6 +131,7 @@ def methods(seed):
     return {
         "MixedVAEDetector": MixedVAEDetector(**vae),
         "VAEDetector": make_pipeline(one_hot(), VAEDetector(**vae)),
+        "VAEDetector, 1,500 steps": make_pipeline(one_hot(), VAEDetector(**vae, max_steps=1500)),
         "VAEDetector, elbo": make_pipeline(one_hot(), VAEDetector(**vae, score="elbo")),
         "IsolationForest": make_pipeline(one_hot(), IsolationForest(random_state=seed)),
         "ECOD": make_pipeline(one_hot(), FromPyOD(ECOD())),
