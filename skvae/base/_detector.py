@@ -352,7 +352,8 @@ class BaseDetector(
         tensors = plan.members[0].autoencoder.state_dict().values()
         shapes = [tuple(tensor.shape) for tensor in tensors]
         network = (getattr(self, name) for name in self._network_parameters)
-        return repr((type(self), shape, shapes, self.likelihood, *network, *training))
+        built_for = self._input_shape(plan.members[0].rows)
+        return repr((type(self), shape, built_for, shapes, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""

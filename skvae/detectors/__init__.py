@@ -2,8 +2,10 @@
 
 from skvae.detectors.conditional import ConditionalVAEDetector
 from skvae.detectors.denoising import DenoisingAEDetector
+from skvae.detectors.fusion import FusionDetector
 from skvae.detectors.hierarchical import HierarchicalVAEDetector
 from skvae.detectors.images import ConvAEDetector, ConvVAEDetector
+from skvae.detectors.mixed import MixedVAEDetector
 from skvae.detectors.series import Conv1dVAEDetector
 from skvae.detectors.sliding_windows import SlidingWindowDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
@@ -17,7 +19,9 @@ __all__ = [
     "ConvAEDetector",
     "ConvVAEDetector",
     "DenoisingAEDetector",
+    "FusionDetector",
     "HierarchicalVAEDetector",
+    "MixedVAEDetector",
     "SlidingWindowDetector",
     "VAEDetector",
     "VQVAEDetector",

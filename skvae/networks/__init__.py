@@ -6,6 +6,7 @@ from skvae.networks.conditional import ConditionalMLPAutoencoder
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
 from skvae.networks.denoising import DenoisingMLP
 from skvae.networks.ladder import LadderAutoencoder
+from skvae.networks.mixed import MixedAutoencoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
 from skvae.networks.vq import VQMLP
 
@@ -18,6 +19,7 @@ __all__ = [
     "DenoisingMLP",
     "LadderAutoencoder",
     "MLPAutoencoder",
+    "MixedAutoencoder",
     "Network",
     "NetworkList",
     "Output",
