@@ -196,8 +196,7 @@ class AdversarialAEDetector(VAEDetector):
     True
     """
 
-    _score_parts = AdversarialMLP.part_names
-    _network = AdversarialMLP
+    _score_parts = ("discriminator_features",)
     _network_parameters = (*VAEDetector._network_parameters, "adversarial_weight")
 
     _parameter_constraints: dict = {
@@ -267,6 +266,12 @@ class AdversarialAEDetector(VAEDetector):
             verbose=verbose,
         )
         self.adversarial_weight = adversarial_weight
+
+    def _build_network(self, n_features, generator):
+        weight = self.adversarial_weight
+        return super()._build_network(
+            n_features, generator, AdversarialMLP, adversarial_weight=weight
+        )
 
     def _finish(self, plan, X, y, net):
         super()._finish(plan, X, y, net)

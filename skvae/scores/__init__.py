@@ -101,6 +101,7 @@ IMAGE_SCORES = {
 # For detectors whose networks know what they read.
 NETWORK_SCORES = {
     "denoising": Denoising,
+    "discriminator_features": lambda: Part("discriminator_features"),
     "rarity": lambda: Part("rarity"),
 }
 
