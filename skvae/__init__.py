@@ -3,11 +3,17 @@
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
     AEDetector,
+    ConditionalVAEDetector,
+    Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    DenoisingAEDetector,
     FusionDetector,
+    HierarchicalVAEDetector,
     MixedVAEDetector,
+    SlidingWindowDetector,
     VAEDetector,
+    VQVAEDetector,
     WindowDetector,
 )
 from skvae.persistence import load, save
@@ -19,12 +25,18 @@ __version__ = "0.1.0"
 __all__ = [
     "AEDetector",
     "CNNClassifier",
+    "ConditionalVAEDetector",
+    "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "DenoisingAEDetector",
     "FusionDetector",
+    "HierarchicalVAEDetector",
     "MixedVAEDetector",
     "ScreenThenClassify",
+    "SlidingWindowDetector",
     "VAEDetector",
+    "VQVAEDetector",
     "WindowDetector",
     "fit_in_folder",
     "load",

@@ -58,7 +58,9 @@ class _LearnedScale(_Likelihood):
     def __init__(self, shape):
         super().__init__(shape)
         if isinstance(shape, tuple):
-            log_scale = torch.full((1, 1, shape[0], 1, 1), LOG_SCALE_OF_IMAGES)
+            # Series, which are images of one row, have the scale of tables.
+            start = LOG_SCALE_OF_IMAGES if shape[1] > 1 else 0.0
+            log_scale = torch.full((1, 1, shape[0], 1, 1), start)
         else:
             log_scale = torch.zeros(1, 1, n_padded(shape))  # padded as the weights of networks are
         self.log_scale = nn.Parameter(log_scale)
@@ -120,6 +122,30 @@ class _BinaryCrossEntropy(torch.autograd.Function):
         x, p = ctx.saved_tensors
         variance = torch.addcmul(p, p, p, value=-1).clamp_min_(MIN_VARIANCE)
         return None, (p - x).div_(variance).mul_(gradient)
+
+
+class OfColumns(nn.Module):
+    """A likelihood that leaves some columns out: those that are given have no error.
+
+    Parameters
+    ----------
+    likelihood : torch module
+        Of all columns that are reconstructed.
+    left_out : sequence of int
+        Columns among these whose error is 0.
+    """
+
+    def __init__(self, likelihood, left_out):
+        super().__init__()
+        self.likelihood = likelihood
+        self.left_out = list(left_out)
+
+    def forward(self, x, x_hat):
+        """Error map; of rows that are longer than their reconstruction the rest is given too."""
+        error = self.likelihood(x[..., : x_hat.shape[-1]], x_hat)
+        if not self.left_out:
+            return error
+        return error.index_fill(-1, torch.tensor(self.left_out, device=error.device), 0.0)
 
 
 class Mixed(nn.Module):

@@ -56,6 +56,8 @@ def load_model(path, name):
     if isinstance(detector, (skvae.WindowDetector, skvae.FusionDetector)):
         kind = type(detector).__name__
         raise ValueError(f"{name}: the app does not show {kind}: use skvae predict.")
+    if isinstance(detector, skvae.SlidingWindowDetector):
+        raise ValueError(f"{name}: the app does not show SlidingWindowDetector: use Python.")
     if not isinstance(detector, BaseDetector):
         raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
     if image_shape(detector) is not None:

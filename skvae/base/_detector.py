@@ -42,7 +42,7 @@ from skvae.base._road import RoadMixin, map_scale
 from skvae.likelihoods import LIKELIHOODS
 from skvae.metrics import anomaly_labels
 from skvae.networks import ACTIVATIONS
-from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
+from skvae.scores import IMAGE_SCORES, NETWORK_SCORES, SCORES, Combined, Ensemble, make_score
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
 
 # Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
@@ -83,7 +83,7 @@ class BaseDetector(
         "output_activation": [StrOptions(set(ACTIVATIONS)), None],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "score": [StrOptions(set(SCORES) | set(IMAGE_SCORES)), list, tuple, callable],
+        "score": [StrOptions({*SCORES, *IMAGE_SCORES, *NETWORK_SCORES}), list, tuple, callable],
         "threshold": [
             StrOptions({"percentile", "f1", "conformal"}),
             Interval(Real, None, None, closed="neither"),
@@ -110,6 +110,8 @@ class BaseDetector(
 
     _fits_on_one_thread = False
     _takes_images = False
+    # Fitted attributes that the network is built by, beside the parameters and the features.
+    _built_by = ()
     # What the network says of each row that can be a score.
     _score_parts = ()
     _fuse = Combined
@@ -166,7 +168,8 @@ class BaseDetector(
         self.device_ = resolve_device(self.device)
         rows = taken(X, train)
         self._fit_scaler(rows)
-        x, x_valid = self._split_for_stopping(self._rows_to_train(rows), seed)
+        labels = None if y is None else y[train]
+        x, x_valid = self._split_for_stopping(self._rows_to_train(rows, labels), seed)
         members = self._members(x, seeds)
         return Plan(train, held_out, is_normal, seeds, members, x_valid)
 
@@ -291,8 +294,8 @@ class BaseDetector(
         if not self._goes_on:
             self.scaler_ = fit_scaler(self.scaler, X)
 
-    def _rows_to_train(self, X):
-        """Rows that batches are gathered from."""
+    def _rows_to_train(self, X, labels):
+        """Rows that batches are gathered from; the labels are those of `_validate_labels`."""
         x = scaled(X, self.scaler_, self.device_)
         if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
             raise ValueError(
@@ -328,7 +331,10 @@ class BaseDetector(
 
     def _new_autoencoder(self, shape, generator):
         network = self._build_network(shape, generator)
-        return Autoencoder(network, LIKELIHOODS[self.likelihood](shape))
+        return Autoencoder(network, self._build_likelihood(shape))
+
+    def _build_likelihood(self, shape):
+        return LIKELIHOODS[self.likelihood](shape)
 
     def _training(self, plan):
         """Settings of the training that all members of a stack share."""
@@ -343,14 +349,16 @@ class BaseDetector(
             return None
         shape = tuple(plan.members[0].rows.shape)
         training = [value for name, value in self._training(plan).items() if name != "verbose"]
-        code_dim = plan.members[0].autoencoder.network.code_dim
+        tensors = plan.members[0].autoencoder.state_dict().values()
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         network = (getattr(self, name) for name in self._network_parameters)
         built_for = self._input_shape(plan.members[0].rows)
-        return repr((type(self), shape, built_for, code_dim, self.likelihood, *network, *training))
+        return repr((type(self), shape, built_for, shapes, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""
         names = ("latent_dim", *self._network_parameters, "likelihood", "scaler", "n_estimators")
+        names = (*names, *self._built_by)
         return {"n_features": n_features} | {name: getattr(self, name) for name in names}
 
     @property
@@ -399,9 +407,12 @@ class BaseDetector(
         return rows
 
     def _loss(self, x, output, error):
+        return self._losses(output, error).mean(0)
+
+    def _losses(self, output, error):
+        """Loss of each row by each member, shape (n_members, n_samples)."""
         loss = error.flatten(2).sum(2)
-        loss = loss if output.penalty is None else loss + self.beta * output.penalty
-        return loss.mean(0)
+        return loss if output.penalty is None else loss + self.beta * output.penalty
 
     def _fit_map_scale(self, X):
         """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""

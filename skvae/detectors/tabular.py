@@ -22,9 +22,9 @@ class _TabularDetector(BaseDetector):
         "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
     }
 
-    def _build_network(self, n_features, generator):
+    def _build_network(self, n_features, generator, network=MLPAutoencoder, **options):
         sizes = self.hidden_layer_sizes
-        return MLPAutoencoder(
+        return network(
             n_features,
             min(self.latent_dim, n_features),
             (sizes,) if isinstance(sizes, Integral) else tuple(sizes),
@@ -32,6 +32,7 @@ class _TabularDetector(BaseDetector):
             output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
             variational=self._variational,
             generator=generator,
+            **options,
         )
 
 

@@ -78,8 +78,11 @@ def _check_encoded_shape(shape):
 
 def _of_detector(detector, built, n_bytes):
     shape = next(built[name] for name in SHAPES if name in built)
-    params = {key: each for key, each in built.items() if key not in SHAPES}
+    fitted = (*SHAPES, *detector._built_by)
+    params = {key: each for key, each in built.items() if key not in fitted}
     template = type(detector)().set_params(**params)
+    for name in detector._built_by:
+        setattr(template, name, built[name])
     template._validate_params()
     template._check_network_parameters()
     template.n_features_in_ = built["n_features"]

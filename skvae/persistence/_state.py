@@ -10,7 +10,13 @@ from skvae.base import BaseDetector
 from skvae.base._decisions import DecisionMixin
 from skvae.base._images import ImageLayout, table_shape
 from skvae.classifiers import CNNClassifier
-from skvae.detectors import FusionDetector, MixedVAEDetector, WindowDetector
+from skvae.detectors import (
+    Conv1dVAEDetector,
+    FusionDetector,
+    MixedVAEDetector,
+    SlidingWindowDetector,
+    WindowDetector,
+)
 from skvae.detectors._columns import KINDS, Columns
 from skvae.detectors._encoding import Encoding
 from skvae.detectors.fusion import Tail
@@ -37,7 +43,11 @@ def check_state(estimator):
         _check(estimator, "net_", "net_" in state)
         _check(estimator, "n_steps_", type(state.get("n_steps_")) is int)
         _check(estimator, "history_", isinstance(state.get("history_"), pd.DataFrame))
-        if "image_shape" in estimator._built:
+        if isinstance(estimator, Conv1dVAEDetector):
+            n_channels, height, length = estimator._built["image_shape"]
+            alike = height == 1 and n_channels * length == n_features
+            _check(estimator, "net_", alike)
+        elif "image_shape" in estimator._built:
             _check_images(estimator, state, estimator._built["image_shape"])
     if isinstance(estimator, BaseDetector):
         _check_detector(estimator, state, estimator._built)
@@ -46,6 +56,8 @@ def check_state(estimator):
         _check(estimator, "classes_", n_classes == (estimator._built["out_features"],))
     if isinstance(estimator, WindowDetector):
         _check_windows(estimator, state)
+    if isinstance(estimator, SlidingWindowDetector):
+        _check_sliding_windows(estimator, state)
     if isinstance(estimator, FusionDetector):
         _check_fusion(estimator, state)
     if isinstance(estimator, DecisionMixin):
@@ -56,10 +68,12 @@ def _check_detector(detector, state, built):
     _check(detector, "n_features_in_", state["n_features_in_"] == built["n_features"])
     if "scaler" in built:
         scaler = state.get("scaler_", "missing")
-        alike = (
-            type(scaler) in SCALERS.values() and scaler.n_features_in_ == detector.n_features_in_
-        )
+        # Of series the scaler has a column for each channel.
+        n_columns = built.get("image_shape", [built["n_features"]])[0]
+        alike = type(scaler) in SCALERS.values() and scaler.n_features_in_ == n_columns
         _check(detector, "scaler_", scaler is None or alike)
+    for name in detector._built_by:
+        _check(detector, name, state.get(name) == built[name])
     if isinstance(detector, MixedVAEDetector):
         _check_columns(detector, state, built["encoded_shape"])
     score = state.get("score_")
@@ -135,6 +149,20 @@ def _check_windows(detector, state):
         shape = table_shape(detector.n_features_in_, 2)
     _check_images(detector, state, shape)
     _check(detector, "_grid", isinstance(grid, Grid) and _is_grid(grid, shape[1:]))
+    _check_inner(detector, state)
+
+
+def _check_sliding_windows(detector, state):
+    _check_inner(detector, state)
+    n_channels = detector.n_features_in_
+    alike = state["detector_"].n_features_in_ == n_channels * detector.window
+    _check(detector, "detector_", alike)
+    recent = state.get("_recent")
+    alike = _is_array(recent, np.float64, (*np.shape(recent)[:1], n_channels))
+    _check(detector, "_recent", alike and len(recent) < detector.window)
+
+
+def _check_inner(detector, state):
     own = state.get("detector_")
     _check(detector, "detector_", type(own) in MODELS.values() and hasattr(own, "offset_"))
 
