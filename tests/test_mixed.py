@@ -10,14 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, spearmanr
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skvae
-from skvae import MixedVAEDetector
+from skvae import AEDetector, MixedVAEDetector
 from skvae.detectors._columns import Columns
 from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
@@ -285,7 +287,27 @@ def test_what_is_missing_is_not_seen():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return MixedVAEDetector(random_state=0, contamination=0, score="elbo").fit(table(600))
+    return MixedVAEDetector(random_state=0, contamination=0, score="elbo", max_steps=600).fit(table(600))
+
+
+def test_a_rare_combination_beside_the_true_density():
+    """Category and number are both usual, each by itself; together they are 13 deviations off."""
+    rng = np.random.RandomState(0)
+
+    def rows(n, swapped=False):
+        is_a = rng.rand(n) < 0.5
+        x = np.where(is_a, -2, 2) * (-1 if swapped else 1) + 0.3 * rng.randn(n)
+        return pd.DataFrame({"c": np.where(is_a, "a", "b"), "x": x})
+
+    train, new = rows(1000), pd.concat([rows(300), rows(100, swapped=True)])
+    is_odd = np.arange(400) >= 300
+    detector = MixedVAEDetector(contamination=0, score="elbo", max_steps=600, random_state=0)
+    score = detector.fit(train).anomaly_score(new)
+    truth = np.log(2) - norm.logpdf(new["x"], np.where(new["c"] == "a", -2, 2), 0.3)
+    assert roc_auc_score(is_odd, truth) == 1 and roc_auc_score(is_odd, score) > 0.99
+    assert spearmanr(score, truth).statistic > 0.8
+    numbers = AEDetector(contamination=0, max_steps=100, random_state=0).fit(train[["x"]])
+    assert numbers.score(new[["x"]], is_odd) == pytest.approx(0.5, abs=0.1)
 
 
 def test_only_the_combination_is_odd(fitted):
