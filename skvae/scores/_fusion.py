@@ -127,12 +127,19 @@ class Ensemble:
         self.scores = scores
         self.needs_fit = len(scores) > 1 or scores[0].needs_fit
 
-    def fit(self, x, output, error, autoencoders, seeds):
-        """Fit each member's score; ``output`` and ``error`` have their member dimension."""
+    def fit(self, x, output, error, autoencoders, seeds, labelled=None):
+        """Fit each member's score; ``output`` and ``error`` have their member dimension.
+
+        ``labelled`` are rows to learn of that need not be trusted, with output, error, and a mask
+        of those that are anomalies.
+        """
         held_out = []
         for i, score in enumerate(self.scores):
             own = x, output.member(i), error[i]
             score.fit(*own, autoencoders[i], seeds[i])
+            if labelled is not None:
+                rows, their_output, their_error, is_anomaly = labelled
+                score.learn(rows, their_output.member(i), their_error[i], is_anomaly)
             if len(self.scores) > 1:
                 held_out.append(as_array(score.held_out(*own)))
         if len(self.scores) > 1:
