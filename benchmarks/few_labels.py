@@ -88,10 +88,14 @@ def vae_with_labels(name, seed, known, **parameters):
     return detector.fit(X, known).anomaly_score(X_test)
 
 
-def devnet(name, seed, known):
+def devnet(name, seed, known, balanced=False):
     from pyod.models.devnet import DevNet
 
     X, X_test, _, _ = halves(name, seed)
+    if balanced:
+        anomalies = np.resize(np.flatnonzero(known == -1), (known == 0).sum())
+        rows = np.r_[np.flatnonzero(known == 0), anomalies]
+        X, known = X[rows], known[rows]
     # It draws from torch's global generator, and prints every epoch.
     with torch.random.fork_rng(), contextlib.redirect_stdout(io.StringIO()):
         torch.manual_seed(seed)
@@ -126,6 +130,8 @@ METHODS = {
     "VAEDetector, labels": vae_with_labels,
     "the same, with push": partial(vae_with_labels, anomaly_weight=1.0),
     "DevNet": devnet,
+    # Half of each batch are labelled anomalies, as in the paper (arXiv:1911.08623), not in PyOD.
+    "DevNet, balanced": partial(devnet, balanced=True),
     "XGBOD": xgbod,
     "boosting on scores": boosting_on_scores,
     "random forest": forest,

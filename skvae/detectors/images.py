@@ -104,8 +104,8 @@ class ConvAEDetector(ImageDetector):
         With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
         beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
         their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
-        It makes the network's own scores better and the corrected score worse, because what is
-        pushed no longer stands for its like: for ``score`` see the Notes.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None
@@ -368,8 +368,8 @@ class ConvVAEDetector(ImageDetector):
         With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
         beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
         their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
-        It makes the network's own scores better and the corrected score worse, because what is
-        pushed no longer stands for its like: for ``score`` see the Notes.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None

@@ -167,8 +167,9 @@ def push_loss(output, error, beta, reference):
     """Hinge by which the loss of labelled anomalies falls short of a margin, shape (n_members,).
 
     The mean of ``max(0, reference + n_features - loss)``: the margin loss of outlier exposure for
-    densities (Hendrycks, Mazeika, Dietterich 2019, arXiv:1812.04606), a nat a feature. Bounded, so
-    that no anomaly is pushed for ever.
+    densities (Hendrycks, Mazeika, Dietterich 2019, arXiv:1812.04606), a nat a feature. It is
+    bounded, so no anomaly is pushed for ever. Deep SAD (Ruff et al. 2020, arXiv:1906.02694) pushes
+    by the inverse of a squared distance, which a loss in nats, which may be negative, has not.
 
     Parameters
     ----------
