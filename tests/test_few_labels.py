@@ -91,11 +91,15 @@ def test_labels_are_asked_for(data):
         made().fit(data[0])
 
 
-def test_labels_that_the_threshold_holds_out_are_missed(data):
+def test_labels_that_the_threshold_takes_away_or_is_left_without(data):
     X, y = data
-    detector = made(threshold="f1", calibration_fraction=0.9)
-    with pytest.raises(ValueError, match=r"no labelled anomaly .* calibration_fraction=0\.9 holds"):
-        detector.fit(X[:40], np.where(np.arange(40) == 7, -1, 1))
+    one = np.where(np.arange(40) == 7, -1, 0)
+    for fraction, found in ((0.9, "0 labelled anomalies .* 1 labelled"), (0.1, "1 .* and 0 lab")):
+        detector = made(threshold="f1", calibration_fraction=fraction)
+        with pytest.raises(ValueError, match=f"calibration_fraction={fraction} leaves {found}"):
+            detector.fit(X[:40], one)
+    # A percentile reads none, so all are learned from.
+    made(calibration_fraction=0.9).fit(X[:40], one)
 
 
 # -- the loss --------------------------------------------------------------------------------

@@ -306,15 +306,17 @@ class BaseDetector(
         if self.train_on != "labels":
             return np.empty(0, dtype=int)
         anomalies = np.flatnonzero(y == -1)
-        if self._threshold_reads_labels:
-            anomalies = np.setdiff1d(anomalies, held_out)
-        if len(anomalies) == 0:
+        if not (self._threshold_reads_labels and len(held_out)):
+            return anomalies
+        learned = np.setdiff1d(anomalies, held_out)
+        n_read = np.count_nonzero(y[held_out])
+        if len(learned) == 0 or n_read == 0:
             raise ValueError(
-                "train_on='labels' has no labelled anomaly to learn from: calibration_fraction="
-                f"{self._held_out_fraction:g} holds all of them out for the threshold. Label more, "
-                "or choose a threshold that reads no labels."
+                f"calibration_fraction={self._held_out_fraction:g} leaves {len(learned)} labelled "
+                f"anomalies to train_on='labels' and {n_read} labelled rows to the threshold; each "
+                "needs one. Label more, or choose a threshold that reads no labels."
             )
-        return anomalies
+        return learned
 
     def _fit_scaler(self, X):
         if not self._goes_on:
@@ -472,9 +474,10 @@ class BaseDetector(
         """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""
         held_out, is_normal = plan.held_out, plan.is_normal
         rows = held_out if len(held_out) else np.arange(len(X))
-        if self._threshold_reads_labels and self.train_on == "labels":
-            rows = rows[y[rows] != 0]
-        if not self._threshold_reads_labels:
+        if self._threshold_reads_labels:
+            if self.train_on == "labels":
+                rows = rows[y[rows] != 0]
+        else:
             rows = rows[is_normal[rows]]  # a percentile is a rate of false alarms
             if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
                 rng = np.random.RandomState(plan.seeds[0])

@@ -32,7 +32,7 @@ class Combined(Score):
             score.fit(x, output, error, autoencoder, random_state)
             held_out.append(as_array(score.held_out(x, output, error)))
         self.means_ = np.array([scores.mean() for scores in held_out])
-        self.scales_ = np.array([_spread(scores) for scores in held_out])
+        self.scales_ = np.array([spread(scores) for scores in held_out])
         return self
 
     def __call__(self, x, output, error):
@@ -144,7 +144,7 @@ class Ensemble:
                 held_out.append(as_array(score.held_out(*own)))
         if len(self.scores) > 1:
             self.means_ = np.array([scores.mean() for scores in held_out])
-            self.scales_ = np.array([_spread(scores) for scores in held_out])
+            self.scales_ = np.array([spread(scores) for scores in held_out])
         return self
 
     def by_member(self, x, output, error):
@@ -178,7 +178,7 @@ class Ensemble:
         return sum(weight * values for weight, values in zip(weights, maps, strict=True))
 
 
-def _spread(scores):
+def spread(scores):
     """Standard deviation; 1 where nothing but rounding tells the scores apart."""
-    spread = scores.std()
-    return spread if spread > 1e-9 * max(1.0, abs(scores.mean())) else 1.0
+    deviation = scores.std()
+    return deviation if deviation > 1e-9 * max(1.0, abs(scores.mean())) else 1.0

@@ -7,6 +7,7 @@ from scipy.special import expit
 
 from skvae.scores._base import Score
 from skvae.scores._blocks import as_array, scale_of
+from skvae.scores._fusion import spread
 
 # Precisions of the normal priors: of the weight of the score about 1, of all others about 0.
 SCORE_PRECISION = 1.0
@@ -52,7 +53,7 @@ class Labelled(Score):
     def fit(self, x, output, error, autoencoder, random_state):
         self.score.fit(x, output, error, autoencoder, random_state)
         held_out = as_array(self.score.held_out(x, output, error))
-        self.mean_, self.spread_ = held_out.mean(), held_out.std() or 1.0
+        self.mean_, self.spread_ = held_out.mean(), spread(held_out)
         features = self._raw(x, output)
         self.feature_mean_ = features.mean(0)
         floor = torch.full_like(self.feature_mean_, SCALE_FLOOR)

@@ -281,8 +281,9 @@ class AutoencoderNet(NeuralNet):
         if not self._n_pushed:
             return (output, error), None
         n_rows = error.shape[1] - self._n_pushed
-        parts = [slice(None), slice(n_rows)], [slice(None), slice(n_rows, None)]
-        return [(output.map(itemgetter(tuple(p))), error[tuple(p)]) for p in parts]
+        before = itemgetter((slice(None), slice(n_rows)))
+        behind = itemgetter((slice(None), slice(n_rows, None)))
+        return (output.map(before), before(error)), (output.map(behind), behind(error))
 
     @torch.inference_mode()
     def _losses_at_mean(self, X, rows):
