@@ -203,7 +203,6 @@ class Conv1dVAEDetector(BaseDetector):
         calibration_fraction=None,
         train_on="all",
         anomaly_weight=0.0,
-        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -233,7 +232,6 @@ class Conv1dVAEDetector(BaseDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
-        self.anomaly_weight = anomaly_weight
         self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
@@ -302,7 +300,7 @@ class Conv1dVAEDetector(BaseDetector):
         super()._fit_scaler(_as_points(X))
 
     def _rows_to_train(self, X, labels):
-        labels = None if labels is None else np.repeat(labels, X.shape[3])
+        labels = None if labels is None else np.repeat(labels, X.shape[3])  # one a point
         return _as_series(super()._rows_to_train(_as_points(X), labels), X.shape)
 
     def _network_rows(self, X):
