@@ -99,7 +99,7 @@ class RoadMixin(TransformerMixin):
 
         def bound(x, output, error):
             own = [(x, output.member(i), error[i]) for i in range(len(autoencoders))]
-            if output.penalty is None:
+            if output.log_var is None:
                 return -torch.stack([row_sums(each) for each in error]).mean(0)
             pairs = zip(own, autoencoders, strict=True)
             return -np.mean([Iwae().fit(*each, one, 0)(*each) for each, one in pairs], axis=0)

@@ -28,7 +28,7 @@ class ConditionalMLPAutoencoder(MLPAutoencoder):
         self, n_columns, latent_dim, hidden_layer_sizes, *, context=(), n_classes=0, **options
     ):
         scored = [column for column in range(n_columns) if column not in context]
-        n_given = len(context) + n_classes
+        n_given = (len(context) + n_classes,) * 2
         super().__init__(len(scored), latent_dim, hidden_layer_sizes, n_given=n_given, **options)
         self.n_columns = n_columns
         self.context = list(context)
@@ -38,8 +38,10 @@ class ConditionalMLPAutoencoder(MLPAutoencoder):
 
     def given(self, x):
         """The context and the class of each row, shape (n_members, n_samples, n_given)."""
+        if self.n_given == (0, 0):
+            return None
         parts = [x[..., self.context], x[..., self.n_columns :]]
-        return torch.cat(parts, -1).expand(self.n_members, -1, -1) if self.n_given else None
+        return torch.cat(parts, -1).expand(self.n_members, -1, -1)
 
     def decode(self, z, given=None):
         """Reconstruction of each code under what is given."""

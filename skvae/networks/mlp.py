@@ -80,10 +80,13 @@ class MLPAutoencoder(Network):
     variational : bool
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
-    n_given : int
-        Columns that encoder and decoder are given and that are not reconstructed.
+    n_given : (int, int), default=(0, 0)
+        Columns that the encoder, and the decoder, are given beside features and latents; they are
+        not reconstructed.
     generator : torch.Generator
         Of the initial weights.
+    n_outputs : int, default=None
+        Numbers that are decoded; None is ``n_features``.
     """
 
     is_batched = True
@@ -97,8 +100,9 @@ class MLPAutoencoder(Network):
         activation="relu",
         output_activation="identity",
         variational=True,
-        n_given=0,
+        n_given=(0, 0),
         generator,
+        n_outputs=None,
     ):
         super().__init__()
         self.n_features = n_features
@@ -109,9 +113,9 @@ class MLPAutoencoder(Network):
         self.activation = activation
         self.output_activation = output_activation
         code = 2 * latent_dim if variational else latent_dim
-        down = [n_features + n_given, *hidden_layer_sizes, code]
+        down = [n_features + n_given[0], *hidden_layer_sizes, code]
         # What is given comes first, so that the latents can be padded.
-        up = [n_given + latent_dim, *reversed(hidden_layer_sizes), n_features]
+        up = [n_given[1] + latent_dim, *reversed(hidden_layer_sizes), n_outputs or n_features]
         self.encoder = self._layers(down, generator)
         self.decoder = self._layers(up, generator)
         self._pad_code(latent_dim)
