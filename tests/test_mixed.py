@@ -287,7 +287,7 @@ def test_what_is_missing_is_not_seen():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return MixedVAEDetector(random_state=0, contamination=0, score="elbo", max_steps=600).fit(table(600))
+    return MixedVAEDetector(random_state=0, contamination=0, score="elbo").fit(table(600))
 
 
 def test_a_rare_combination_beside_the_true_density():

@@ -17,7 +17,6 @@ from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
 from skvae.networks import MixedAutoencoder
 from skvae.scores import padded
-from skvae.training import Autoencoder
 
 DEFAULT_SCORE = ("elbo", "density")
 
@@ -311,7 +310,7 @@ class MixedVAEDetector(BaseDetector):
             )
         self._encoding = Encoding.of(self._columns, X, self.max_categories)
 
-    def _rows_to_train(self, X):
+    def _rows_to_train(self, X, labels):
         return self._encoded(X, self.device_)
 
     def _network_rows(self, X):
@@ -344,8 +343,8 @@ class MixedVAEDetector(BaseDetector):
             generator=generator,
         )
 
-    def _new_autoencoder(self, shape, generator):
-        return Autoencoder(self._build_network(shape, generator), Mixed(shape))
+    def _build_likelihood(self, shape):
+        return Mixed(shape)
 
     def _members(self, x, seeds):
         members = super()._members(x, seeds)
