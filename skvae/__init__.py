@@ -2,6 +2,7 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
+    AdversarialAEDetector,
     AEDetector,
     ConditionalVAEDetector,
     Conv1dVAEDetector,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AEDetector",
+    "AdversarialAEDetector",
     "CNNClassifier",
     "ConditionalVAEDetector",
     "Conv1dVAEDetector",

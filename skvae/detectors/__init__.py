@@ -1,5 +1,6 @@
 """Detectors, one small file a family."""
 
+from skvae.detectors.adversarial import AdversarialAEDetector
 from skvae.detectors.conditional import ConditionalVAEDetector
 from skvae.detectors.denoising import DenoisingAEDetector
 from skvae.detectors.fusion import FusionDetector
@@ -14,6 +15,7 @@ from skvae.detectors.windows import WindowDetector
 
 __all__ = [
     "AEDetector",
+    "AdversarialAEDetector",
     "ConditionalVAEDetector",
     "Conv1dVAEDetector",
     "ConvAEDetector",

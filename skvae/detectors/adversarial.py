@@ -81,9 +81,8 @@ class AdversarialAEDetector(VAEDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    <train_on>
+    <anomaly_weight>
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -196,8 +195,7 @@ class AdversarialAEDetector(VAEDetector):
     True
     """
 
-    _score_parts = AdversarialMLP.part_names
-    _network = AdversarialMLP
+    _score_parts = ("discriminator_features",)
     _network_parameters = (*VAEDetector._network_parameters, "adversarial_weight")
 
     _parameter_constraints: dict = {
@@ -222,6 +220,7 @@ class AdversarialAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -251,6 +250,7 @@ class AdversarialAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -267,6 +267,12 @@ class AdversarialAEDetector(VAEDetector):
             verbose=verbose,
         )
         self.adversarial_weight = adversarial_weight
+
+    def _build_network(self, n_features, generator):
+        weight = self.adversarial_weight
+        return super()._build_network(
+            n_features, generator, AdversarialMLP, adversarial_weight=weight
+        )
 
     def _finish(self, plan, X, y, net):
         super()._finish(plan, X, y, net)

@@ -79,8 +79,8 @@ class Conv1dVAEDetector(BaseDetector):
     calibration_fraction : float, default=None
         Share of the series held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether series that ``y`` calls anomalies are trained on.
+    <train_on>
+    <anomaly_weight>
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of series.
     max_epochs : int or None, default=None
@@ -202,6 +202,7 @@ class Conv1dVAEDetector(BaseDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -231,6 +232,7 @@ class Conv1dVAEDetector(BaseDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size

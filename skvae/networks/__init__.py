@@ -2,6 +2,7 @@
 
 from skvae.networks._list import NetworkList
 from skvae.networks._output import Network, Output, as_floats
+from skvae.networks.adversarial import AdversarialMLP
 from skvae.networks.conditional import ConditionalMLPAutoencoder
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
 from skvae.networks.denoising import DenoisingMLP
@@ -12,6 +13,7 @@ from skvae.networks.vq import VQMLP
 
 __all__ = [
     "ACTIVATIONS",
+    "AdversarialMLP",
     "COLUMNS",
     "ConditionalMLPAutoencoder",
     "ConvAutoencoder",
