@@ -375,8 +375,7 @@ class MixedVAEDetector(BaseDetector):
         return super().error_map(X)
 
     def _error_maps(self, X):
-        usual = np.where(np.isnan(X), 0, self.usual_error_map_)
-        return self._summed_maps(X) - usual
+        return np.where(np.isnan(X), 0.0, self._summed_maps(X) - self.usual_error_map_)
 
     def _summed_maps(self, X):
         """Maps whose values are summed over what a column is encoded in."""
