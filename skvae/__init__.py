@@ -2,10 +2,17 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
+    AdversarialAEDetector,
     AEDetector,
+    ConditionalVAEDetector,
+    Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
     DenoisingAEDetector,
+    FusionDetector,
+    HierarchicalVAEDetector,
+    MixedVAEDetector,
+    SlidingWindowDetector,
     VAEDetector,
     VQVAEDetector,
     WindowDetector,
@@ -18,11 +25,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AEDetector",
+    "AdversarialAEDetector",
     "CNNClassifier",
+    "ConditionalVAEDetector",
+    "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
     "DenoisingAEDetector",
+    "FusionDetector",
+    "HierarchicalVAEDetector",
+    "MixedVAEDetector",
     "ScreenThenClassify",
+    "SlidingWindowDetector",
     "VAEDetector",
     "VQVAEDetector",
     "WindowDetector",

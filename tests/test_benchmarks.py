@@ -97,6 +97,23 @@ def test_quick_run_has_a_row_for_every_claim(tmp_path, name, claims):
 
 
 @pytest.mark.slow
+def test_quick_run_ranks_points_of_series_by_every_detector_and_goes_on(tmp_path):
+    pytest.importorskip("pyod")
+    command = [sys.executable, str(ROOT / "benchmarks" / "series.py"), "--quick"]
+    settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    command += ["--seeds", "1", "--out", "out"]
+    done = subprocess.run(command, **settings, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert cells[0][:3] == ["method", "mean", "spike"] and len(cells) == 2 + 17
+    assert all(0 <= float(row[1]) <= 1 for row in cells[2:])
+    assert (tmp_path / "out" / "series.md").read_text().strip() == done.stdout.strip()
+    again = subprocess.run(command, **settings, capture_output=True, text=True, timeout=300)
+    assert again.stdout == done.stdout and again.stderr == ""
+
+
+@pytest.mark.slow
 def test_families_are_ranked_in_both_settings(tmp_path, data_home):
     pytest.importorskip("pyod")
     names = ["VAEDetector", "VQVAEDetector", "IForest"]

@@ -87,6 +87,9 @@ def test_every_method_takes_a_folder(folder):
     y = np.repeat([1, -1], [60, 30])
     labelled = ConvAEDetector(train_on="normal", threshold="f1", **TINY)
     assert labelled.fit(folder, y).threshold_ == labelled.fit(images, y).threshold_
+    few = ConvAEDetector(train_on="labels", anomaly_weight=1.0, **TINY)
+    y = np.repeat([0, -1, 1], [80, 5, 5])
+    assert few.fit(folder, y).threshold_ == few.fit(images, y).threshold_
     for display in (ReconstructionDisplay, ErrorMapDisplay):
         display.from_estimator(detector, some)
 

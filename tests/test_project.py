@@ -205,3 +205,29 @@ def test_readme_table_of_brain_slices_is_the_recorded_result():
     assert len(rows) >= 9
     for method, *cells in rows:
         assert cells == expected[method].tolist(), method
+
+
+def test_readme_table_of_choices_without_labels_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- selection: ")[1].split("<!-- ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.split("\n") if "| " in line][2:]
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / "selection.csv")
+    expected = []
+    for score, own in results.groupby("score"):
+        by = own.set_index(["criterion", "setting"])
+        for words, column in (("a candidate drawn blindly", "random"), ("best on", "best")):
+            cells = [f"{100 * own.loc[own['setting'] == s, column].iloc[0]:.1f}" for s in "SU"]
+            expected.append([score, words, *cells])
+        criteria = ("held-out likelihood", "likelihood"), ("AUCp", "pool_auc")
+        for words, criterion in (*criteria, ("agreement", "stability")):
+            cells = [
+                f"{100 * by.loc[(criterion, s), 'chosen']:.1f} "
+                f"({100 * by.loc[(criterion, s), 'recovered']:.0f} %)"
+                if (criterion, s) in by.index
+                else "-"
+                for s in "SU"
+            ]
+            expected.append([score, words, *cells])
+    assert len(rows) == len(expected) == 10
+    for row, (score, words, *cells) in zip(rows, expected, strict=True):
+        assert row[0] == score and row[1].startswith(words) and row[2:] == cells

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from skvae import AEDetector, VAEDetector
 from skvae.likelihoods import LIKELIHOODS
-from skvae.networks import MLPAutoencoder, Output
+from skvae.networks import MLPAutoencoder
 from skvae.scores import SCORES, _errors, make_score
 from skvae.training import Autoencoder
 

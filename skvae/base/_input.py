@@ -148,6 +148,11 @@ def taken(X, rows):
     return X.subset(rows) if hasattr(X, "subset") else X[rows]
 
 
+def shape_of(X):
+    """Shape of an array-like."""
+    return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
+
+
 def sizes(given):
     """One size, or several, as a tuple."""
     return (given,) if isinstance(given, Integral) else tuple(given)

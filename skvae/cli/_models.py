@@ -366,6 +366,8 @@ def train(detector, given, out, folder=None):
         X = X.to_numpy()  # columns without names
     needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
     y = given.is_anomaly() if needs_labels else None
+    if detector.train_on == "labels":
+        y = given.labels
     with saying_what_is_lost(f"{out} was not written" + ("" if folder is None else GOES_ON)):
         if folder is None:
             detector.fit(X, y)

@@ -93,9 +93,19 @@ class ConvAEDetector(ImageDetector):
         "conformal" and 0 else. Without it a percentile is only as good as scores of images that
         the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
         training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
-    train_on : {"all", "normal"}, default="all"
-        Whether images that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of images that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few images are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal images and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal images are never trimmed, and are trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
+        beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
+        their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None
@@ -210,6 +220,7 @@ class ConvAEDetector(ImageDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=1500,
         max_epochs=None,
         batch_size=128,
@@ -240,6 +251,7 @@ class ConvAEDetector(ImageDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -345,9 +357,19 @@ class ConvVAEDetector(ImageDetector):
         "conformal" and 0 else. Without it a percentile is only as good as scores of images that
         the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
         training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
-    train_on : {"all", "normal"}, default="all"
-        Whether images that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of images that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few images are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal images and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal images are never trimmed, and are trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
+        beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
+        their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None
@@ -467,6 +489,7 @@ class ConvVAEDetector(ImageDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=1500,
         max_epochs=None,
         batch_size=128,
@@ -498,6 +521,7 @@ class ConvVAEDetector(ImageDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size

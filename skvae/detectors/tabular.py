@@ -22,9 +22,9 @@ class _TabularDetector(BaseDetector):
         "scaler": [StrOptions(set(SCALERS)), HasMethods(["fit", "transform"]), None],
     }
 
-    def _build_network(self, n_features, generator):
+    def _build_network(self, n_features, generator, network=MLPAutoencoder, **options):
         sizes = self.hidden_layer_sizes
-        return MLPAutoencoder(
+        return network(
             n_features,
             min(self.latent_dim, n_features),
             (sizes,) if isinstance(sizes, Integral) else tuple(sizes),
@@ -32,6 +32,7 @@ class _TabularDetector(BaseDetector):
             output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
             variational=self._variational,
             generator=generator,
+            **options,
         )
 
 
@@ -100,9 +101,19 @@ class AEDetector(_TabularDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few rows are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal rows and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal rows are never trimmed, and are trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
+        beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
+        their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -218,6 +229,7 @@ class AEDetector(_TabularDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -245,6 +257,7 @@ class AEDetector(_TabularDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -329,9 +342,19 @@ class VAEDetector(_TabularDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few rows are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal rows and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal rows are never trimmed, and are trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
+        beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
+        their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
+        That raises the loss of their like, but less than their own, so that the corrected score
+        learns less of them: where it was measured, 0 was better.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -457,6 +480,7 @@ class VAEDetector(_TabularDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -485,6 +509,7 @@ class VAEDetector(_TabularDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size

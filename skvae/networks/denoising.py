@@ -49,7 +49,7 @@ class DenoisingMLP(MLPAutoencoder):
             activation=activation,
             output_activation=output_activation,
             variational=False,
-            n_context=N_FREQUENCIES,
+            n_given=(N_FREQUENCIES, 0),
             generator=generator,
         )
         self.noise_min = noise_min

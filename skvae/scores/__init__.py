@@ -29,6 +29,7 @@ from skvae.scores._features import FeatureDensity, FeatureNeighbors, ImageScore,
 from skvae.scores._fusion import Combined, Ensemble, SmoothMax
 from skvae.scores._image_features import hog, ssim_map
 from skvae.scores._images import DescriptionLength, Local, Relative, Ssim
+from skvae.scores._labelled import Labelled
 from skvae.scores._latent_residual import Density, Neighbors, fit_mixture
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "IMAGE_SCORES",
     "ImageScore",
     "Iwae",
+    "Labelled",
     "Latent",
     "Local",
     "Mahalanobis",
@@ -101,6 +103,7 @@ IMAGE_SCORES = {
 # For detectors whose networks know what they read.
 NETWORK_SCORES = {
     "denoising": Denoising,
+    "discriminator_features": lambda: Part("discriminator_features"),
     "rarity": lambda: Part("rarity"),
 }
 

@@ -1,0 +1,286 @@
+"""The autoencoder for tables that a discriminator trains against."""
+
+import warnings
+from numbers import Real
+
+from sklearn.utils._param_validation import Interval
+
+from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
+from skvae.networks import AdversarialMLP
+
+# In nats: such a discriminator gives the right answer a probability of 98 % in the mean.
+WON = 0.04
+
+
+class AdversarialAEDetector(VAEDetector):
+    """Variational autoencoder for tables, trained against a discriminator of its reconstructions.
+
+    A `VAEDetector` whose reconstructions a second network, the discriminator, is to tell from rows,
+    and cannot. What the discriminator has learnt for that can be a score as well: the distance of
+    a row from its reconstruction in its features.
+
+    Parameters
+    ----------
+    latent_dim : int, default=8
+        Number of latents; at most the number of features is used, see ``latent_dim_``.
+    hidden_layer_sizes : int or sequence of int, default=(64, 32)
+        Widths of the encoder's hidden layers; the decoder has them in reverse. ``()`` is linear.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
+            "identity"}, default="relu"
+        Of the hidden layers.
+    output_activation : str or None, default=None
+        Of the output, a name as in ``activation``. None takes the one that belongs to the
+        likelihood: "sigmoid" for "bernoulli", else "identity".
+    beta : float, default=1.0
+        Weight of the KL divergence: the error is summed over features, the KL over latents, and
+        only samples are averaged, so 1 is the evidence lower bound.
+    adversarial_weight : float, default=3.0
+        Weight of the discriminator's loss beside the KL divergence; ``beta`` multiplies both.
+    likelihood : {"gaussian", "mse", "laplace", "bernoulli"}, default="gaussian"
+        How an error counts. "gaussian" and "laplace" learn a scale for each feature; "mse" is the
+        plain squared error; "bernoulli" is the cross-entropy for values in [0, 1].
+    scaler : {"standard", "minmax"}, transformer or None, default="standard"
+        What is done to the columns first. A transformer must keep their number; None where the
+        data are scaled already, as in a Pipeline.
+    contamination : float, default=0.1
+        Expected share of anomalies in the training data, in [0, 0.5]; 0 = clean. Twice that share
+        of each batch, the rows of largest loss, gets no gradient; three times that share of the
+        training rows, those of largest loss, is not trusted, and scores such as "density" are
+        fitted on the others; and, unless ``percentile`` is given, that share of the training rows
+        is flagged.
+    score : str, callable, or list of them, default=("density", "neighbors")
+        What makes an anomaly score of a row x, its reconstruction x_hat and its latents:
+
+        - "reconstruction": squared error, summed over the features;
+        - "standardized": the same in units of each feature's residual variance;
+        - "mahalanobis": squared Mahalanobis distance of the residual;
+        - "elbo": error plus KL divergence, the negative evidence lower bound;
+        - "iwae": the tighter importance-weighted bound, over 6 fixed draws of the posterior;
+        - "reconstruction_probability": mean of -log p(x|z) over 6 fixed draws;
+        - "latent": squared distance of the latents from their mean, in their variances;
+        - "density": negative log-density of a Gaussian mixture over [latents, residual];
+        - "neighbors": mean distance to the 10 nearest trusted rows in the same space;
+        - "discriminator_features": squared distance of the discriminator's features, its last
+          hidden layer, of the row and of its reconstruction;
+        - a function of ``(x, output, error)``: tensors of the scaled rows and of the error map,
+          both of shape (n_samples, n_features), and an object with ``x_hat`` and ``latent``; for
+          example ``lambda x, output, error: (x - output.x_hat).abs().max(1).values``. To be
+          pickled it must stand in a module.
+
+        Several are averaged as z-scores, calibrated on rows held out of the fit of each.
+    threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
+        How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
+        of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like those,
+        so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
+        has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    percentile : float, default=None
+        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
+        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
+        "conformal" and where the contamination is 0.
+    calibration_fraction : float, default=None
+        Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
+        training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
+        "conformal" and 0 else.
+    train_on : {"all", "normal"}, default="all"
+        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted.
+    max_steps : int or None, default=600
+        Number of batches after which training ends, whatever the number of rows.
+    max_epochs : int or None, default=None
+        Passes through the rows after which training ends, if that comes first.
+    batch_size : int, default=64
+    lr : float, default=0.003
+        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
+        ``LRScheduler`` among the callbacks takes the place of that schedule.
+    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
+        not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
+        only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
+        ``max_epochs`` for large tables.
+    validation_fraction : float, default=0.1
+    patience : int, default=5
+        In epochs.
+    callbacks : list of skorch callbacks, default=None
+        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
+        "reconstruction", "kl",
+        "discriminator" and, with early stopping, "valid_loss". One that listens to batches
+        or gradients makes training use skorch's slower loop.
+    device : str or torch.device, default="cpu"
+        "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    n_estimators : int, default=1
+        Networks of the ensemble. They differ in initial weights and order of the rows, and are
+        trained together; "density" and "neighbors" are fitted for each. Their scores, brought to
+        one mean and spread, are averaged. The spread over ``random_state`` falls with it; the
+        quality of the ranking hardly rises. See ``anomaly_score(X, return_std=True)``.
+    random_state : int, RandomState instance or None, default=None
+        With an int the same data give the same bits on one machine's CPU.
+    warm_start : bool, default=False
+        Whether another ``fit`` goes on from the weights and the scaler of the last; ``history_``
+        and ``n_steps_`` are those of the last fit.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+
+    Attributes
+    ----------
+    threshold_, offset_ : float
+        A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    calibration_scores_ : ndarray of shape (n_calibration,)
+        The anomaly scores that the threshold was fitted on: of held-out rows; or of the training
+        rows, of 10,000 of them at most where no labels are read; or, where ``contamination`` is 0,
+        of the 5,000 at most that the score was fitted on, each as if it had not been among them.
+    calibration_is_held_out_ : bool
+        Whether those rows were held out of the training, or given to ``set_threshold``.
+    history_ : DataFrame
+        A row an epoch: epoch, loss, reconstruction, kl (with the weighted loss of the
+        discriminator), discriminator, discriminator_features, valid_loss (with early stopping) and
+        duration in seconds. Losses are in nats a row ("mse": in squared units); that of the
+        discriminator is log 4 where it tells nothing apart, and 0 where it is always right.
+    latent_dim_ : int
+        Number of latents used.
+    n_steps_ : int
+        Number of batches trained on.
+    net_ : skorch.NeuralNet
+        Its ``module_`` holds the network and the likelihood.
+    scaler_ : fitted transformer or None
+    error_map_scale_ : tuple of two floats
+        Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
+        and the 99.9 % quantile of the maps of 100 training rows.
+    score_ : fitted score
+    thresholder_ : fitted threshold estimator
+    device_ : torch.device
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only for input with column names that are strings.
+
+    Warns
+    -----
+    UserWarning
+        If the discriminator has won: it tells rows from reconstructions nearly always, and its
+        gradient has stopped to teach the autoencoder anything.
+
+    See Also
+    --------
+    VAEDetector : The same without a discriminator; the first choice for tables.
+
+    Notes
+    -----
+    The loss of a row is its error plus ``beta`` times (KL divergence plus ``adversarial_weight``
+    times the cross-entropy of the discriminator, ``softplus(-D(x)) + softplus(D(x_hat))``), and the
+    gradient of the cross-entropy changes its sign where it enters the reconstruction: the
+    discriminator descends and the autoencoder ascends in the same step of one optimiser. That is
+    the game of a VAE-GAN without its second optimiser; its error in the discriminator's features is
+    no part of the training here, but may be the score.
+
+    Values beyond 1e15, raw or scaled, are refused, because float32 cannot hold their squares.
+
+    References
+    ----------
+    Larsen, Sonderby, Larochelle, Winther (2016), Autoencoding beyond pixels using a learned
+    similarity metric, arXiv:1512.09300.
+    Ganin, Lempitsky (2015), Unsupervised domain adaptation by backpropagation, arXiv:1409.7495: the
+    reversed gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import AdversarialAEDetector
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.randn(500, 2) @ rng.randn(2, 6) + 0.1 * rng.randn(500, 6)
+    >>> detector = AdversarialAEDetector(contamination=0.01, max_steps=200, random_state=0).fit(X)
+    >>> X_new = X[:3].copy()
+    >>> X_new[2, 4] += 3
+    >>> detector.predict(X_new)
+    array([ 1,  1, -1])
+    >>> bool(detector.history_["discriminator"].iloc[-1] > 0.5)
+    True
+    """
+
+    _score_parts = ("discriminator_features",)
+    _network_parameters = (*VAEDetector._network_parameters, "adversarial_weight")
+
+    _parameter_constraints: dict = {
+        **VAEDetector._parameter_constraints,
+        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        latent_dim=8,
+        hidden_layer_sizes=(64, 32),
+        activation="relu",
+        output_activation=None,
+        beta=1.0,
+        adversarial_weight=3.0,
+        likelihood="gaussian",
+        scaler="standard",
+        contamination=0.1,
+        score=DEFAULT_SCORE,
+        threshold="percentile",
+        percentile=None,
+        calibration_fraction=None,
+        train_on="all",
+        max_steps=600,
+        max_epochs=None,
+        batch_size=64,
+        lr=3e-3,
+        optimizer="adam",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=5,
+        callbacks=None,
+        device="cpu",
+        n_estimators=1,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        super().__init__(
+            latent_dim=latent_dim,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            output_activation=output_activation,
+            beta=beta,
+            likelihood=likelihood,
+            scaler=scaler,
+            contamination=contamination,
+            score=score,
+            threshold=threshold,
+            percentile=percentile,
+            calibration_fraction=calibration_fraction,
+            train_on=train_on,
+            max_steps=max_steps,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            callbacks=callbacks,
+            device=device,
+            n_estimators=n_estimators,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+        )
+        self.adversarial_weight = adversarial_weight
+
+    def _build_network(self, n_features, generator):
+        weight = self.adversarial_weight
+        return super()._build_network(
+            n_features, generator, AdversarialMLP, adversarial_weight=weight
+        )
+
+    def _finish(self, plan, X, y, net):
+        super()._finish(plan, X, y, net)
+        loss = self.history_["discriminator"].iloc[-1]
+        if self.adversarial_weight and loss < WON:
+            warnings.warn(
+                f"The discriminator has won: its loss fell to {loss:.2g} nats, and its gradient "
+                "teaches the autoencoder nothing any more. Give the autoencoder more latents "
+                "(latent_dim), train for fewer steps, or lower lr.",
+                UserWarning,
+                stacklevel=2,
+            )
