@@ -90,9 +90,13 @@ class VQVAEDetector(_TabularDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few rows are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal rows and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal rows are never trimmed, and are trusted.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
