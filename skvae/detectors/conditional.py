@@ -8,11 +8,13 @@ import torch
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 from torch.nn import functional as F
 
+from skvae.detectors._docs import documented
 from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
 from skvae.likelihoods import OfColumns
 from skvae.networks import ConditionalMLPAutoencoder
 
 
+@documented
 class ConditionalVAEDetector(VAEDetector):
     """Variational autoencoder for tables whose normal rows depend on a class or a context.
 
@@ -28,13 +30,34 @@ class ConditionalVAEDetector(VAEDetector):
         Columns that are context, by name (of a DataFrame) or by index. A category should be one
         column for each of its values, 0 or 1, and what goes round, as months do, a sine and a
         cosine, unless there are rows enough to learn that from.
-    latent_dim, hidden_layer_sizes, activation, output_activation, beta, likelihood, scaler, \
-    contamination, score, threshold, percentile, calibration_fraction, train_on, max_steps, \
-    max_epochs, batch_size, lr, optimizer, early_stopping, validation_fraction, patience, \
-    callbacks, device, n_estimators, random_state, warm_start, verbose :
-        As of `VAEDetector`. Where rows are known to be normal, as those with classes mostly are,
-        set ``contamination=0``: what it leaves out are rows of large loss, and so rows of rare
-        classes and contexts first.
+    <latent_dim>
+    <hidden_layer_sizes>
+    <activation>
+    <output_activation>
+    <beta>
+    <likelihood>
+    <scaler>
+    <contamination>
+    <score>
+    <threshold>
+    <percentile>
+    <calibration_fraction>
+    <train_on>
+    <anomaly_weight>
+    <max_steps>
+    <max_epochs>
+    <batch_size>
+    <lr>
+    <optimizer>
+    <early_stopping>
+    <validation_fraction>
+    <patience>
+    <callbacks>
+    <device>
+    <n_estimators>
+    <random_state>
+    <warm_start>
+    <verbose>
 
     Attributes
     ----------
@@ -42,10 +65,20 @@ class ConditionalVAEDetector(VAEDetector):
         Indices of the columns that are context.
     classes_ : tuple
         The classes of ``y``, sorted; () where the detector was fitted without.
-    history_, threshold_, offset_, calibration_scores_, calibration_is_held_out_, latent_dim_, \
-    n_steps_, net_, scaler_, error_map_scale_, score_, thresholder_, device_, n_features_in_, \
-    feature_names_in_ :
-        As of `VAEDetector`.
+    <threshold_>
+    <calibration_scores_>
+    <calibration_is_held_out_>
+    <history_>
+    <latent_dim_>
+    <n_steps_>
+    <net_>
+    <scaler_>
+    <error_map_scale_>
+    <score_>
+    <thresholder_>
+    <device_>
+    <n_features_in_>
+    <feature_names_in_>
 
     See Also
     --------
@@ -63,7 +96,9 @@ class ConditionalVAEDetector(VAEDetector):
     **Rare conditions.** The density of a row, with its context, is low wherever the context is
     rare. Latents and residuals given the context are not: where the prior is N(0, 1) under each
     context and errors are alike, a rare context alone is not flagged. The network sees few rows of
-    it, though, and reconstructs them a little worse. A context beyond those of the training is
+    it, though, and reconstructs them a little worse. Where rows are known to be normal, as those
+    with classes mostly are, set ``contamination=0``: what it leaves out are rows of large loss, and
+    so rows of rare classes and contexts first. A context beyond those of the training is
     extrapolated from, and says nothing.
 
     **Classes are excuses.** A row is normal if any class explains it, a class of few rows as well.
@@ -122,6 +157,7 @@ class ConditionalVAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -151,6 +187,7 @@ class ConditionalVAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -6,6 +6,7 @@ from numbers import Integral
 from sklearn.utils._param_validation import Interval
 
 from skvae.base._input import holds_sizes, sizes
+from skvae.detectors._docs import documented
 from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import LadderAutoencoder
@@ -14,6 +15,7 @@ from skvae.networks import LadderAutoencoder
 MIN_NATS, MIN_STEPS = 0.01, 300
 
 
+@documented
 class HierarchicalVAEDetector(VAEDetector):
     """Variational ladder autoencoder for tables: latents on two or three levels.
 
@@ -35,11 +37,31 @@ class HierarchicalVAEDetector(VAEDetector):
     score : str, callable, Score, or list of them, default=("density", "neighbors")
         As of `VAEDetector`; the latents of all levels stand side by side. Also
         ``skvae.scores.Part("kl_2")``, the KL divergence of level 2, and so for each level.
-    activation, output_activation, beta, likelihood, scaler, contamination, threshold, \
-    percentile, calibration_fraction, train_on, max_steps, max_epochs, batch_size, lr, \
-    optimizer, early_stopping, validation_fraction, patience, callbacks, device, \
-    n_estimators, random_state, warm_start, verbose :
-        As of `VAEDetector`.
+    <activation>
+    <output_activation>
+    <beta>
+    <likelihood>
+    <scaler>
+    <contamination>
+    <threshold>
+    <percentile>
+    <calibration_fraction>
+    <train_on>
+    <anomaly_weight>
+    <max_steps>
+    <max_epochs>
+    <batch_size>
+    <lr>
+    <optimizer>
+    <early_stopping>
+    <validation_fraction>
+    <patience>
+    <callbacks>
+    <device>
+    <n_estimators>
+    <random_state>
+    <warm_start>
+    <verbose>
 
     Attributes
     ----------
@@ -49,9 +71,18 @@ class HierarchicalVAEDetector(VAEDetector):
         units).
     latent_dim_ : int
         Number of latents of all levels together; `transform` has them level by level.
-    threshold_, offset_, calibration_scores_, calibration_is_held_out_, n_steps_, net_, scaler_, \
-    error_map_scale_, score_, thresholder_, device_, n_features_in_, feature_names_in_ :
-        As of `VAEDetector`.
+    <threshold_>
+    <calibration_scores_>
+    <calibration_is_held_out_>
+    <n_steps_>
+    <net_>
+    <scaler_>
+    <error_map_scale_>
+    <score_>
+    <thresholder_>
+    <device_>
+    <n_features_in_>
+    <feature_names_in_>
 
     See Also
     --------
@@ -112,6 +143,7 @@ class HierarchicalVAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -141,6 +173,7 @@ class HierarchicalVAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,
