@@ -142,8 +142,8 @@ class VQVAEDetector(_TabularDetector):
     the nearest code, which is a frequent one as often as not. Alone it ranked hardly better than
     chance on two of three tables, and beside density and neighbours it gained nothing. The codes of
     a group are taken as independent of the others', so a rare combination of frequent codes is not
-    rare. The averages see all rows of a batch, those that its loss leaves out as well: anomalies of
-    the training may have codes of their own.
+    rare. The averages see all rows of a batch, those that its loss leaves out as well, and those
+    that ``anomaly_weight`` puts beside it: anomalies of the training may have codes of their own.
 
     Values beyond 1e15, raw or scaled, are refused, because float32 cannot hold their squares.
 
