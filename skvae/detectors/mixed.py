@@ -9,16 +9,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skvae.base import BaseDetector
-from skvae.base._detector import MAX_MAP_ROWS
 from skvae.base._input import check_magnitude, sizes
 from skvae.base._road import map_scale
+from skvae.base._score_fit import MAX_MAP_ROWS
 from skvae.detectors._columns import FROM_DTYPE, Columns
 from skvae.detectors._docs import documented
 from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
 from skvae.networks import MixedAutoencoder
 from skvae.scores import padded
-from skvae.training import Autoencoder
 
 DEFAULT_SCORE = ("elbo", "density")
 
@@ -327,8 +326,8 @@ class MixedVAEDetector(BaseDetector):
             generator=generator,
         )
 
-    def _new_autoencoder(self, shape, generator):
-        return Autoencoder(self._build_network(shape, generator), Mixed(shape))
+    def _build_likelihood(self, shape):
+        return Mixed(shape)
 
     def _members(self, x, seeds):
         members = super()._members(x, seeds)
@@ -376,8 +375,7 @@ class MixedVAEDetector(BaseDetector):
         return super().error_map(X)
 
     def _error_maps(self, X):
-        usual = np.where(np.isnan(X), 0, self.usual_error_map_)
-        return self._summed_maps(X) - usual
+        return np.where(np.isnan(X), 0.0, self._summed_maps(X) - self.usual_error_map_)
 
     def _summed_maps(self, X):
         """Maps whose values are summed over what a column is encoded in."""

@@ -33,11 +33,11 @@ class MixedAutoencoder(MLPAutoencoder):
         n_numbers, *sizes = shape
         n_values = n_numbers + sum(sizes)
         super().__init__(
-            n_values + n_numbers,
+            n_values,
             latent_dim,
             hidden_layer_sizes,
             activation=activation,
-            n_outputs=n_values,
+            n_given=(n_numbers, 0),
             generator=generator,
         )
         self.n_numbers, self.sizes, self.n_values = n_numbers, tuple(sizes), n_values
@@ -49,9 +49,9 @@ class MixedAutoencoder(MLPAutoencoder):
         values, known = x[..., : self.n_values], x[..., self.n_values :][..., : self.n_numbers]
         return super().encode(torch.cat([values, 1 - known], -1))
 
-    def decode(self, z):
+    def decode(self, z, given=None):
         """Numbers and probabilities of each code; the other parts of a row are 0."""
-        values = super().decode(z)
+        values = super().decode(z, given)
         if self.sizes:
             numbers, logits = values.split([self.n_numbers, sum(self.sizes)], -1)
             values = torch.cat([numbers, slot_softmax(logits, self.sizes)], -1)
