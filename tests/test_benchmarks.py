@@ -130,7 +130,7 @@ def test_families_are_ranked_in_both_settings(tmp_path, data_home):
     titles = [line for line in done.stdout.splitlines() if line.startswith("#")]
     assert titles == ["## choices, setting S", "## choices, setting U"]
     assert done.stdout.count("| 29_Pima | ") == 2
-    assert all(done.stdout.count(f"| {name} | ") == 4 for name in names)
+    assert all(done.stdout.count(f"| {name} |") == 4 for name in names)
     assert (tmp_path / "out" / "families.md").read_text().rstrip() == done.stdout.rstrip()
     table = pd.read_csv(tmp_path / "out" / "families.csv")
     assert len(table) == 4 * 2 * 2 * 3 and table["error"].isna().all()
