@@ -81,9 +81,12 @@ class AdversarialAEDetector(VAEDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few rows are labelled, learned from, as `VAEDetector` says. With
+        "normal" set ``contamination=0`` as well, if the labels are to be trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"``, how much known anomalies push in the training.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -221,6 +224,7 @@ class AdversarialAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -250,6 +254,7 @@ class AdversarialAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -29,9 +29,10 @@ class ConditionalVAEDetector(VAEDetector):
         column for each of its values, 0 or 1, and what goes round, as months do, a sine and a
         cosine, unless there are rows enough to learn that from.
     latent_dim, hidden_layer_sizes, activation, output_activation, beta, likelihood, scaler, \
-    contamination, score, threshold, percentile, calibration_fraction, train_on, max_steps, \
-    max_epochs, batch_size, lr, optimizer, early_stopping, validation_fraction, patience, \
-    callbacks, device, n_estimators, random_state, warm_start, verbose :
+    contamination, score, threshold, percentile, calibration_fraction, train_on, \
+    anomaly_weight, max_steps, max_epochs, batch_size, lr, optimizer, early_stopping, \
+    validation_fraction, patience, callbacks, device, n_estimators, random_state, \
+    warm_start, verbose :
         As of `VAEDetector`. Where rows are known to be normal, as those with classes mostly are,
         set ``contamination=0``: what it leaves out are rows of large loss, and so rows of rare
         classes and contexts first.
@@ -122,6 +123,7 @@ class ConditionalVAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -151,6 +153,7 @@ class ConditionalVAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -36,8 +36,8 @@ class HierarchicalVAEDetector(VAEDetector):
         As of `VAEDetector`; the latents of all levels stand side by side. Also
         ``skvae.scores.Part("kl_2")``, the KL divergence of level 2, and so for each level.
     activation, output_activation, beta, likelihood, scaler, contamination, threshold, \
-    percentile, calibration_fraction, train_on, max_steps, max_epochs, batch_size, lr, \
-    optimizer, early_stopping, validation_fraction, patience, callbacks, device, \
+    percentile, calibration_fraction, train_on, anomaly_weight, max_steps, max_epochs, \
+    batch_size, lr, optimizer, early_stopping, validation_fraction, patience, callbacks, device, \
     n_estimators, random_state, warm_start, verbose :
         As of `VAEDetector`.
 
@@ -112,6 +112,7 @@ class HierarchicalVAEDetector(VAEDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -141,6 +142,7 @@ class HierarchicalVAEDetector(VAEDetector):
             percentile=percentile,
             calibration_fraction=calibration_fraction,
             train_on=train_on,
+            anomaly_weight=anomaly_weight,
             max_steps=max_steps,
             max_epochs=max_epochs,
             batch_size=batch_size,

@@ -75,9 +75,12 @@ class MixedVAEDetector(BaseDetector):
     calibration_fraction : float, default=None
         Share of the rows held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether rows that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few rows are labelled, learned from, as `VAEDetector` says. With
+        "normal" set ``contamination=0`` as well, if the labels are to be trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"``, how much known anomalies push in the training.
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
@@ -223,6 +226,7 @@ class MixedVAEDetector(BaseDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=1500,
         max_epochs=None,
         batch_size=64,
@@ -250,6 +254,7 @@ class MixedVAEDetector(BaseDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -311,7 +316,7 @@ class MixedVAEDetector(BaseDetector):
             )
         self._encoding = Encoding.of(self._columns, X, self.max_categories)
 
-    def _rows_to_train(self, X):
+    def _rows_to_train(self, X, labels):
         return self._encoded(X, self.device_)
 
     def _network_rows(self, X):

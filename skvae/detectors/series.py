@@ -79,8 +79,12 @@ class Conv1dVAEDetector(BaseDetector):
     calibration_fraction : float, default=None
         Share of the series held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal"}, default="all"
-        Whether series that ``y`` calls anomalies are trained on.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of series that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few series are labelled, learned from, as `VAEDetector` says. With
+        "normal" set ``contamination=0`` as well, if the labels are to be trusted.
+    anomaly_weight : float, default=0.0
+        With ``train_on="labels"``, how much known anomalies push in the training.
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of series.
     max_epochs : int or None, default=None
@@ -202,6 +206,7 @@ class Conv1dVAEDetector(BaseDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=600,
         max_epochs=None,
         batch_size=64,
@@ -231,6 +236,7 @@ class Conv1dVAEDetector(BaseDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -297,8 +303,10 @@ class Conv1dVAEDetector(BaseDetector):
     def _fit_scaler(self, X):
         super()._fit_scaler(_as_points(X))
 
-    def _rows_to_train(self, X):
-        return _as_series(super()._rows_to_train(_as_points(X)), X.shape)
+    def _rows_to_train(self, X, labels):
+        # Labels are those of a series, and so of all its points.
+        labels = None if labels is None else np.repeat(labels, X.shape[-1])
+        return _as_series(super()._rows_to_train(_as_points(X), labels), X.shape)
 
     def _network_rows(self, X):
         x = _as_series(scaled(_as_points(X), self.scaler_, self._module_device), X.shape)

@@ -55,7 +55,9 @@ class Labelled(Score):
         held_out = as_array(self.score.held_out(x, output, error))
         self.mean_, self.spread_ = held_out.mean(), spread(held_out)
         features = self._raw(x, output)
-        self.feature_mean_ = features.mean(0)
+        # Missing cells of a table say nothing: they are as the mean.
+        self.feature_mean_ = features.nanmean(0).nan_to_num()
+        features = torch.where(features.isnan(), self.feature_mean_, features)
         floor = torch.full_like(self.feature_mean_, SCALE_FLOOR)
         self.feature_scale_ = scale_of(features, floor)
         return self
@@ -73,7 +75,8 @@ class Labelled(Score):
         return output.latent if x.ndim > 2 else torch.cat([x, output.latent], 1)
 
     def _features(self, x, output):
-        raw = as_array((self._raw(x, output) - self.feature_mean_) / self.feature_scale_)
+        raw = (self._raw(x, output) - self.feature_mean_) / self.feature_scale_
+        raw = as_array(raw.nan_to_num())
         size = np.log1p(np.abs(raw))
         return np.concatenate([np.sign(raw) * size, size], 1)
 
