@@ -28,14 +28,34 @@ class ConditionalVAEDetector(VAEDetector):
         Columns that are context, by name (of a DataFrame) or by index. A category should be one
         column for each of its values, 0 or 1, and what goes round, as months do, a sine and a
         cosine, unless there are rows enough to learn that from.
-    latent_dim, hidden_layer_sizes, activation, output_activation, beta, likelihood, scaler, \
-    contamination, score, threshold, percentile, calibration_fraction, train_on, \
-    anomaly_weight, max_steps, max_epochs, batch_size, lr, optimizer, early_stopping, \
-    validation_fraction, patience, callbacks, device, n_estimators, random_state, \
-    warm_start, verbose :
-        As of `VAEDetector`. Where rows are known to be normal, as those with classes mostly are,
-        set ``contamination=0``: what it leaves out are rows of large loss, and so rows of rare
-        classes and contexts first.
+    <latent_dim>
+    <hidden_layer_sizes>
+    <activation>
+    <output_activation>
+    <beta>
+    <likelihood>
+    <scaler>
+    <contamination>
+    <score>
+    <threshold>
+    <percentile>
+    <calibration_fraction>
+    <train_on>
+    <anomaly_weight>
+    <max_steps>
+    <max_epochs>
+    <batch_size>
+    <lr>
+    <optimizer>
+    <early_stopping>
+    <validation_fraction>
+    <patience>
+    <callbacks>
+    <device>
+    <n_estimators>
+    <random_state>
+    <warm_start>
+    <verbose>
 
     Attributes
     ----------
@@ -43,10 +63,20 @@ class ConditionalVAEDetector(VAEDetector):
         Indices of the columns that are context.
     classes_ : tuple
         The classes of ``y``, sorted; () where the detector was fitted without.
-    history_, threshold_, offset_, calibration_scores_, calibration_is_held_out_, latent_dim_, \
-    n_steps_, net_, scaler_, error_map_scale_, score_, thresholder_, device_, n_features_in_, \
-    feature_names_in_ :
-        As of `VAEDetector`.
+    <threshold_>
+    <calibration_scores_>
+    <calibration_is_held_out_>
+    <history_>
+    <latent_dim_>
+    <n_steps_>
+    <net_>
+    <scaler_>
+    <error_map_scale_>
+    <score_>
+    <thresholder_>
+    <device_>
+    <n_features_in_>
+    <feature_names_in_>
 
     See Also
     --------
@@ -64,7 +94,9 @@ class ConditionalVAEDetector(VAEDetector):
     **Rare conditions.** The density of a row, with its context, is low wherever the context is
     rare. Latents and residuals given the context are not: where the prior is N(0, 1) under each
     context and errors are alike, a rare context alone is not flagged. The network sees few rows of
-    it, though, and reconstructs them a little worse. A context beyond those of the training is
+    it, though, and reconstructs them a little worse. Where rows are known to be normal, as those
+    with classes mostly are, set ``contamination=0``: what it leaves out are rows of large loss, and
+    so rows of rare classes and contexts first. A context beyond those of the training is
     extrapolated from, and says nothing.
 
     **Classes are excuses.** A row is normal if any class explains it, a class of few rows as well.

@@ -35,11 +35,31 @@ class HierarchicalVAEDetector(VAEDetector):
     score : str, callable, Score, or list of them, default=("density", "neighbors")
         As of `VAEDetector`; the latents of all levels stand side by side. Also
         ``skvae.scores.Part("kl_2")``, the KL divergence of level 2, and so for each level.
-    activation, output_activation, beta, likelihood, scaler, contamination, threshold, \
-    percentile, calibration_fraction, train_on, anomaly_weight, max_steps, max_epochs, \
-    batch_size, lr, optimizer, early_stopping, validation_fraction, patience, callbacks, device, \
-    n_estimators, random_state, warm_start, verbose :
-        As of `VAEDetector`.
+    <activation>
+    <output_activation>
+    <beta>
+    <likelihood>
+    <scaler>
+    <contamination>
+    <threshold>
+    <percentile>
+    <calibration_fraction>
+    <train_on>
+    <anomaly_weight>
+    <max_steps>
+    <max_epochs>
+    <batch_size>
+    <lr>
+    <optimizer>
+    <early_stopping>
+    <validation_fraction>
+    <patience>
+    <callbacks>
+    <device>
+    <n_estimators>
+    <random_state>
+    <warm_start>
+    <verbose>
 
     Attributes
     ----------
@@ -49,9 +69,18 @@ class HierarchicalVAEDetector(VAEDetector):
         units).
     latent_dim_ : int
         Number of latents of all levels together; `transform` has them level by level.
-    threshold_, offset_, calibration_scores_, calibration_is_held_out_, n_steps_, net_, scaler_, \
-    error_map_scale_, score_, thresholder_, device_, n_features_in_, feature_names_in_ :
-        As of `VAEDetector`.
+    <threshold_>
+    <calibration_scores_>
+    <calibration_is_held_out_>
+    <n_steps_>
+    <net_>
+    <scaler_>
+    <error_map_scale_>
+    <score_>
+    <thresholder_>
+    <device_>
+    <n_features_in_>
+    <feature_names_in_>
 
     See Also
     --------

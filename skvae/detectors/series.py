@@ -79,12 +79,8 @@ class Conv1dVAEDetector(BaseDetector):
     calibration_fraction : float, default=None
         Share of the series held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal", "labels"}, default="all"
-        What is made of series that ``y`` calls anomalies: they are trained on as all others; or
-        left out; or, where a few series are labelled, learned from, as `VAEDetector` says. With
-        "normal" set ``contamination=0`` as well, if the labels are to be trusted.
-    anomaly_weight : float, default=0.0
-        With ``train_on="labels"``, how much known anomalies push in the training.
+    <train_on>
+    <anomaly_weight>
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of series.
     max_epochs : int or None, default=None

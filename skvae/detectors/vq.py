@@ -90,12 +90,8 @@ class VQVAEDetector(_TabularDetector):
         Share of the rows held out of the training for the threshold, in [0, 1). A percentile of
         training scores is optimistic: more new rows exceed it than it says. None is 0.2 for
         "conformal" and 0 else.
-    train_on : {"all", "normal", "labels"}, default="all"
-        What is made of rows that ``y`` calls anomalies: they are trained on as all others; or
-        left out; or, where a few rows are labelled, learned from, as `VAEDetector` says. With
-        "normal" set ``contamination=0`` as well, if the labels are to be trusted.
-    anomaly_weight : float, default=0.0
-        With ``train_on="labels"``, how much known anomalies push in the training.
+    <train_on>
+    <anomaly_weight>
     max_steps : int or None, default=600
         Number of batches after which training ends, whatever the number of rows.
     max_epochs : int or None, default=None
