@@ -8,11 +8,13 @@ import torch
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 from torch.nn import functional as F
 
+from skvae.detectors._docs import documented
 from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
 from skvae.likelihoods import OfColumns
 from skvae.networks import ConditionalMLPAutoencoder
 
 
+@documented
 class ConditionalVAEDetector(VAEDetector):
     """Variational autoencoder for tables whose normal rows depend on a class or a context.
 

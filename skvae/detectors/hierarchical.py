@@ -6,6 +6,7 @@ from numbers import Integral
 from sklearn.utils._param_validation import Interval
 
 from skvae.base._input import holds_sizes, sizes
+from skvae.detectors._docs import documented
 from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import LadderAutoencoder
@@ -14,6 +15,7 @@ from skvae.networks import LadderAutoencoder
 MIN_NATS, MIN_STEPS = 0.01, 300
 
 
+@documented
 class HierarchicalVAEDetector(VAEDetector):
     """Variational ladder autoencoder for tables: latents on two or three levels.
 

@@ -13,6 +13,7 @@ from skvae.base._detector import MAX_MAP_ROWS
 from skvae.base._input import check_magnitude, sizes
 from skvae.base._road import map_scale
 from skvae.detectors._columns import FROM_DTYPE, Columns
+from skvae.detectors._docs import documented
 from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
 from skvae.networks import MixedAutoencoder
@@ -22,6 +23,7 @@ from skvae.training import Autoencoder
 DEFAULT_SCORE = ("elbo", "density")
 
 
+@documented
 class MixedVAEDetector(BaseDetector):
     """Variational autoencoder for tables of mixed kinds of columns, some cells missing.
 
@@ -51,11 +53,8 @@ class MixedVAEDetector(BaseDetector):
         categories share it, and those that training did not have.
     latent_dim : int, default=8
         Number of latents; at most the number of encoded values is used, see ``latent_dim_``.
-    hidden_layer_sizes : int or sequence of int, default=(64, 32)
-        Widths of the encoder's hidden layers; the decoder has them in reverse. ``()`` is linear.
-    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
-            "identity"}, default="relu"
-        Of the hidden layers.
+    <hidden_layer_sizes>
+    <activation>
     beta : float, default=1.0
         Weight of the KL divergence: the error is summed over columns, the KL over latents, and
         only samples are averaged, so 1 is the evidence lower bound.
@@ -68,10 +67,7 @@ class MixedVAEDetector(BaseDetector):
         missing.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds` and `VAEDetector`.
-    percentile : float, default=None
-        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
-        "conformal" and where the contamination is 0.
+    <percentile>
     calibration_fraction : float, default=None
         Share of the rows held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
@@ -79,62 +75,49 @@ class MixedVAEDetector(BaseDetector):
     <anomaly_weight>
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of rows.
-    max_epochs : int or None, default=None
-        Passes through the rows after which training ends, if that comes first.
-    batch_size : int, default=64
+    <max_epochs>
+    <batch_size>
     lr : float, default=0.003
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine.
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    <optimizer>
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
         not improved for ``patience`` epochs.
-    validation_fraction : float, default=0.1
-    patience : int, default=5
-        In epochs.
+    <validation_fraction>
+    <patience>
     callbacks : list of skorch callbacks, default=None
         As in `VAEDetector`.
-    device : str or torch.device, default="cpu"
-        "auto" takes a GPU where there is one. Networks this small are fastest on a CPU.
+    <device>
     n_estimators : int, default=1
         Networks of the ensemble, trained together; their scores are averaged.
-    random_state : int, RandomState instance or None, default=None
-        With an int the same data give the same bits on one machine's CPU.
+    <random_state>
     warm_start : bool, default=False
         Whether another ``fit`` goes on from the weights of the last, with its columns, scales and
         categories.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+    <verbose>
 
     Attributes
     ----------
     column_kinds_ : list of {"number", "boolean", "date", "category"}
         Of the columns, in their order.
-    threshold_, offset_ : float
-        A row is an anomaly where ``anomaly_score(X) > threshold_``; ``offset_ = -threshold_``.
+    <threshold_>
     calibration_scores_ : ndarray of shape (n_calibration,)
         The anomaly scores that the threshold was fitted on.
-    calibration_is_held_out_ : bool
-        Whether those rows were held out of the training, or given to ``set_threshold``.
+    <calibration_is_held_out_>
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats a row.
-    latent_dim_ : int
-        Number of latents used.
-    n_steps_ : int
-        Number of batches trained on.
-    net_ : skorch.NeuralNet
-        Its ``module_`` holds the network and the likelihood.
+    <latent_dim_>
+    <n_steps_>
+    <net_>
     usual_error_map_ : ndarray of shape (n_features_in_,)
         Median of each column's share in the score, of 100 training rows; see ``error_map``.
-    error_map_scale_ : tuple of two floats
-        Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
-        and the 99.9 % quantile of the maps of 100 training rows.
-    score_ : fitted score
-    thresholder_ : fitted threshold estimator
-    device_ : torch.device
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only for input with column names that are strings.
+    <error_map_scale_>
+    <score_>
+    <thresholder_>
+    <device_>
+    <n_features_in_>
+    <feature_names_in_>
 
     See Also
     --------
@@ -187,7 +170,6 @@ class MixedVAEDetector(BaseDetector):
     array([ 1, -1, -1])
     >>> detector.column_kinds_
     ['category', 'number']
-
     """
 
     _variational = True

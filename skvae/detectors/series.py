@@ -17,6 +17,7 @@ from skvae.base._input import (
     shape_of,
     sizes,
 )
+from skvae.detectors._docs import documented
 from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import ConvAutoencoder
 from skvae.scores import block_size
@@ -24,6 +25,7 @@ from skvae.scores import block_size
 DEFAULT_SCORE = ("density", "neighbors")
 
 
+@documented
 class Conv1dVAEDetector(BaseDetector):
     """Convolutional variational autoencoder for series of one length, such as windows.
 
@@ -47,12 +49,8 @@ class Conv1dVAEDetector(BaseDetector):
     hidden_layer_sizes : int or sequence of int, default=(64,)
         Widths of the fully connected layers between convolutions and latents; the decoder has them
         in reverse.
-    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
-            "identity"}, default="relu"
-        Of the hidden layers.
-    output_activation : str or None, default=None
-        Of the output, a name as in ``activation``. None takes the one that belongs to the
-        likelihood: "sigmoid" for "bernoulli", else "identity".
+    <activation>
+    <output_activation>
     beta : float, default=1.0
         Weight of the KL divergence: the error is summed over points and channels, the KL over
         latents, and only samples are averaged, so 1 is the evidence lower bound.
@@ -72,10 +70,7 @@ class Conv1dVAEDetector(BaseDetector):
         gets series of shape (n, channels, 1, length). Several are averaged as z-scores.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, as in `VAEDetector`.
-    percentile : float, default=None
-        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
-        "conformal" and where the contamination is 0.
+    <percentile>
     calibration_fraction : float, default=None
         Share of the series held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else.
@@ -85,17 +80,14 @@ class Conv1dVAEDetector(BaseDetector):
         Number of batches after which training ends, whatever the number of series.
     max_epochs : int or None, default=None
         Passes through the series after which training ends, if that comes first.
-    batch_size : int, default=64
-    lr : float, default=0.003
-        Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
-        ``LRScheduler`` among the callbacks takes the place of that schedule.
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    <batch_size>
+    <lr>
+    <optimizer>
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the series and to stop once their loss has
         not improved for ``patience`` epochs; the best weights are restored, in memory.
-    validation_fraction : float, default=0.1
-    patience : int, default=5
-        In epochs.
+    <validation_fraction>
+    <patience>
     callbacks : list of skorch callbacks, default=None
         Instances, or (name, instance) pairs, as in `VAEDetector`.
     device : str or torch.device, default="cpu"
@@ -103,13 +95,9 @@ class Conv1dVAEDetector(BaseDetector):
     n_estimators : int, default=1
         Networks of the ensemble; ten take ten times the time of one. Their scores, calibrated, are
         averaged. See ``anomaly_score(X, return_std=True)``.
-    random_state : int, RandomState instance or None, default=None
-        With an int the same data give the same bits on one machine's CPU.
-    warm_start : bool, default=False
-        Whether another ``fit`` goes on from the weights and the scaler of the last; ``history_``
-        and ``n_steps_`` are those of the last fit.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+    <random_state>
+    <warm_start>
+    <verbose>
 
     Attributes
     ----------
@@ -122,24 +110,20 @@ class Conv1dVAEDetector(BaseDetector):
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats a series ("mse": in squared units).
-    latent_dim_ : int
-        Number of latents used.
-    n_steps_ : int
-        Number of batches trained on.
-    net_ : skorch.NeuralNet
-        Its ``module_`` holds the network and the likelihood.
+    <latent_dim_>
+    <n_steps_>
+    <net_>
     scaler_ : fitted transformer or None
         Its columns are the channels.
     error_map_scale_ : tuple of two floats
         Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
         or zero if that is lower, and the 99.9 % quantile of the maps of 100 training series.
-    score_ : fitted score
-    thresholder_ : fitted threshold estimator
-    device_ : torch.device
+    <score_>
+    <thresholder_>
+    <device_>
     n_features_in_ : int
         Numbers a series holds, channels times length.
-    feature_names_in_ : ndarray of str
-        Only for input with column names that are strings.
+    <feature_names_in_>
 
     See Also
     --------
