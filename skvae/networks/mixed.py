@@ -49,9 +49,9 @@ class MixedAutoencoder(MLPAutoencoder):
         values, known = x[..., : self.n_values], x[..., self.n_values :][..., : self.n_numbers]
         return super().encode(torch.cat([values, 1 - known], -1))
 
-    def decode(self, z):
+    def decode(self, z, given=None):
         """Numbers and probabilities of each code; the other parts of a row are 0."""
-        values = super().decode(z)
+        values = super().decode(z, given)
         if self.sizes:
             numbers, logits = values.split([self.n_numbers, sum(self.sizes)], -1)
             values = torch.cat([numbers, slot_softmax(logits, self.sizes)], -1)

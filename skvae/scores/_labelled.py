@@ -55,9 +55,7 @@ class Labelled(Score):
         held_out = as_array(self.score.held_out(x, output, error))
         self.mean_, self.spread_ = held_out.mean(), spread(held_out)
         features = self._raw(x, output)
-        # Missing cells of a table say nothing: they are as the mean.
-        self.feature_mean_ = features.nanmean(0).nan_to_num()
-        features = torch.where(features.isnan(), self.feature_mean_, features)
+        self.feature_mean_ = features.mean(0)
         floor = torch.full_like(self.feature_mean_, SCALE_FLOOR)
         self.feature_scale_ = scale_of(features, floor)
         return self
@@ -75,8 +73,7 @@ class Labelled(Score):
         return output.latent if x.ndim > 2 else torch.cat([x, output.latent], 1)
 
     def _features(self, x, output):
-        raw = (self._raw(x, output) - self.feature_mean_) / self.feature_scale_
-        raw = as_array(raw.nan_to_num())
+        raw = as_array((self._raw(x, output) - self.feature_mean_) / self.feature_scale_)
         size = np.log1p(np.abs(raw))
         return np.concatenate([np.sign(raw) * size, size], 1)
 
