@@ -183,10 +183,10 @@ def test_the_next_batches_are_read_ahead_and_no_more():
 def test_large_images_leave_fewer_to_fit_a_score_on(folder, monkeypatch):
     detector = ConvVAEDetector(score="ssim", **TINY)
     assert len(detector.set_params(score="local").fit(folder).calibration_scores_) == N_IMAGES
-    monkeypatch.setattr("skvae.base._detector.MAX_REFERENCE_VALUES", 144 * 50)
-    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 40)
+    monkeypatch.setattr("skvae.base._score_fit.MAX_REFERENCE_VALUES", 144 * 50)
+    monkeypatch.setattr("skvae.base._score_fit.MIN_REFERENCE_ROWS", 40)
     assert len(detector.fit(folder).calibration_scores_) == 50
-    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 60)
+    monkeypatch.setattr("skvae.base._score_fit.MIN_REFERENCE_ROWS", 60)
     assert len(detector.fit(folder).calibration_scores_) == 60
 
 

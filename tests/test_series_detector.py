@@ -167,3 +167,15 @@ def test_ensembles_and_files(X, tmp_path):
 def test_wrong_parameters_are_one_clear_error(X, params, message):
     with pytest.raises(ValueError, match=message):
         Conv1dVAEDetector(**TINY | params).fit(X)
+
+
+@pytest.mark.parametrize("anomaly_weight", [0, 1])
+def test_a_few_labels_are_learned_from(X, anomaly_weight):
+    lifted = X.copy()
+    lifted[::3, 0] += 6
+    y = np.zeros(60, int)
+    y[:30:3] = -1
+    parameters = {"train_on": "labels", "anomaly_weight": anomaly_weight, "max_steps": 50}
+    detector = Conv1dVAEDetector(**TINY | parameters).fit(lifted, y)
+    assert detector.score(lifted[30:], np.arange(30) % 3 == 0) > 0.95
+    np.testing.assert_allclose(detector.scaler_.mean_, np.mean(lifted[y != -1], (0, 2)))

@@ -9,9 +9,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skvae.base import BaseDetector
-from skvae.base._detector import MAX_MAP_ROWS
 from skvae.base._input import check_magnitude, sizes
 from skvae.base._road import map_scale
+from skvae.base._score_fit import MAX_MAP_ROWS
 from skvae.detectors._columns import FROM_DTYPE, Columns
 from skvae.detectors._docs import documented
 from skvae.detectors._encoding import Encoding

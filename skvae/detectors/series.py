@@ -284,8 +284,7 @@ class Conv1dVAEDetector(BaseDetector):
         super()._fit_scaler(_as_points(X))
 
     def _rows_to_train(self, X, labels):
-        # Labels are those of a series, and so of all its points.
-        labels = None if labels is None else np.repeat(labels, X.shape[-1])
+        labels = None if labels is None else np.repeat(labels, X.shape[3])  # one a point
         return _as_series(super()._rows_to_train(_as_points(X), labels), X.shape)
 
     def _network_rows(self, X):
