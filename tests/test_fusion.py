@@ -54,8 +54,11 @@ def X():
 @pytest.mark.parametrize(
     "parts",
     [
-        [IsolationForest(n_estimators=5, random_state=0)],
-        [AEDetector(**TINY), IsolationForest(n_estimators=5, random_state=0)],
+        [IsolationForest(n_estimators=3, random_state=0)],
+        [
+            AEDetector(**TINY, score="reconstruction"),
+            IsolationForest(n_estimators=3, random_state=0),
+        ],
     ],
     ids=len,
 )

@@ -287,9 +287,7 @@ def test_what_is_missing_is_not_seen():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return MixedVAEDetector(random_state=0, contamination=0, score="elbo", max_steps=600).fit(
-        table(600)
-    )
+    return MixedVAEDetector(random_state=0, contamination=0, score="elbo").fit(table(600))
 
 
 def test_a_rare_combination_beside_the_true_density():
@@ -342,6 +340,9 @@ def test_missing_cells_cost_nothing(fitted):
     assert (fitted.error_map(nothing) == 0).all(axis=None)
     assert np.isfinite(fitted.anomaly_score(nothing)).all()
     assert fitted.reconstruct(nothing).notna().all(axis=None)
+    gaps = with_gaps(table(40))
+    detector = MixedVAEDetector(**TINY | {"score": ["density", "neighbors"]}).fit(gaps)
+    assert (detector.error_map(gaps).to_numpy()[gaps.isna()] == 0).all()
 
 
 def test_the_map_sums_to_the_score_beyond_the_usual():

@@ -231,3 +231,21 @@ def test_readme_table_of_choices_without_labels_is_the_recorded_result():
     assert len(rows) == len(expected) == 10
     for row, (score, words, *cells) in zip(rows, expected, strict=True):
         assert row[0] == score and row[1].startswith(words) and row[2:] == cells
+
+
+def test_readme_table_of_plots_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- plots: ")[1].split("<!-- ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.split("\n") if " ± " in line]
+    folder = ROOT / "benchmarks" / "results"
+    by_training = pd.read_csv(folder / "plots.csv").groupby(["method", "training"])["mean"]
+    by_column = pd.read_csv(folder / "plots_columns.csv").groupby("method")["mean"]
+
+    def shown(groups):
+        return groups.mean().map("{:.3f}".format) + groups.std().map(" ± {:.3f}".format)
+
+    scores, columns = shown(by_training), shown(by_column)
+    assert len(rows) == 8
+    for method, normal, mixture, located in rows:
+        assert normal == scores[method, "normal"] and mixture == scores[method, "mixture"]
+        assert located == columns.get(method, "-")

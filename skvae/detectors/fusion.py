@@ -24,6 +24,8 @@ from skvae.base._input import unchanged_if_it_fails
 
 # The largest tenth of the calibration scores says how fast the tail of a part falls.
 TAIL = 0.1
+# In units of the scores; a scale below it would make anything else infinite.
+LEAST_SCALE = 1e-100
 
 
 class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseComposition):
@@ -396,8 +398,9 @@ class Tail(NamedTuple):
         body, beyond = scores[: len(scores) - n_beyond], scores[len(scores) - n_beyond :]
         start = body[-1]
         scale = (beyond - start).mean() if n_beyond else 0.0
-        if scale <= 1e-9 * abs(start):  # all alike
-            scale = np.std(scores) or 1.0
+        least = max(1e-9 * abs(start), LEAST_SCALE)
+        if scale <= least:  # all alike
+            scale = np.std(scores) if np.std(scores) > least else 1.0
         return cls(body, len(scores), float(start), float(scale))
 
     def __call__(self, scores):

@@ -18,7 +18,6 @@ from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
 from skvae.networks import MixedAutoencoder
 from skvae.scores import padded
-from skvae.training import Autoencoder
 
 DEFAULT_SCORE = ("elbo", "density")
 
@@ -327,8 +326,8 @@ class MixedVAEDetector(BaseDetector):
             generator=generator,
         )
 
-    def _new_autoencoder(self, shape, generator):
-        return Autoencoder(self._build_network(shape, generator), Mixed(shape))
+    def _build_likelihood(self, shape):
+        return Mixed(shape)
 
     def _members(self, x, seeds):
         members = super()._members(x, seeds)
@@ -376,8 +375,7 @@ class MixedVAEDetector(BaseDetector):
         return super().error_map(X)
 
     def _error_maps(self, X):
-        usual = np.where(np.isnan(X), 0, self.usual_error_map_)
-        return self._summed_maps(X) - usual
+        return np.where(np.isnan(X), 0.0, self._summed_maps(X) - self.usual_error_map_)
 
     def _summed_maps(self, X):
         """Maps whose values are summed over what a column is encoded in."""

@@ -124,11 +124,26 @@ class VQVAEDetector(_TabularDetector):
 
     Notes
     -----
+    **How it works.** Each group of latents z is replaced by its nearest code e; the loss is the
+    error plus ``beta * |z - sg(e)|**2``, where sg stops the gradient, and the decoder's gradient
+    passes straight through to z. Codes are moving averages of the latents nearest to them, of a
+    decay of 0.99 a batch; one with less than a tenth of an even count is put on a row of the batch.
     Latents are those before they are replaced: `transform` returns them, and `inverse_transform`
-    takes any and replaces them by the nearest codes. The moving averages see all rows of a batch,
-    those that are left out of its loss as well, so anomalies of the training are rare codes rather
-    than none. The codes of a group are taken as independent of those of the others: a rare
-    combination of frequent codes is not rare. PENDING
+    takes any and replaces them by the nearest codes.
+
+    **What it is worth.** It ties with `VAEDetector`. On the seven tables that
+    ``benchmarks/families.py`` reports, 3 seeds, mean AUROC and average precision are 80.2 and 73.6
+    from clean rows and 69.8 and 49.1 from contaminated ones; `VAEDetector` has 80.8 and 73.2, 69.0
+    and 46.7; PyOD's KNN by mean distance 82.7 and 75.0, 66.1 and 33.0; its IForest 79.0 and 68.2,
+    72.1 and 48.7. On the four tables that the defaults were chosen on, one seed, it was behind
+    `VAEDetector` (86.8 and 65.3 against 87.2 and 69.4; 82.0 and 46.2 against 85.2 and 56.4).
+
+    **Where it fails.** Rarity finds rare kinds of normal rows, not rows off all kinds: those get
+    the nearest code, which is a frequent one as often as not. Alone it ranked hardly better than
+    chance on two of three tables, and beside density and neighbours it gained nothing. The codes of
+    a group are taken as independent of the others', so a rare combination of frequent codes is not
+    rare. The averages see all rows of a batch, those that its loss leaves out as well, and those
+    that ``anomaly_weight`` puts beside it: anomalies of the training may have codes of their own.
 
     Values beyond 1e15, raw or scaled, are refused, because float32 cannot hold their squares.
 

@@ -33,11 +33,11 @@ class MixedAutoencoder(MLPAutoencoder):
         n_numbers, *sizes = shape
         n_values = n_numbers + sum(sizes)
         super().__init__(
-            n_values + n_numbers,
+            n_values,
             latent_dim,
             hidden_layer_sizes,
             activation=activation,
-            n_outputs=n_values,
+            n_given=(n_numbers, 0),
             generator=generator,
         )
         self.n_numbers, self.sizes, self.n_values = n_numbers, tuple(sizes), n_values

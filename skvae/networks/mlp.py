@@ -85,8 +85,6 @@ class MLPAutoencoder(Network):
         not reconstructed.
     generator : torch.Generator
         Of the initial weights.
-    n_outputs : int, default=None
-        Numbers that are decoded; None is ``n_features``.
     """
 
     is_batched = True
@@ -102,7 +100,6 @@ class MLPAutoencoder(Network):
         variational=True,
         n_given=(0, 0),
         generator,
-        n_outputs=None,
     ):
         super().__init__()
         self.n_features = n_features
@@ -115,7 +112,7 @@ class MLPAutoencoder(Network):
         code = 2 * latent_dim if variational else latent_dim
         down = [n_features + n_given[0], *hidden_layer_sizes, code]
         # What is given comes first, so that the latents can be padded.
-        up = [n_given[1] + latent_dim, *reversed(hidden_layer_sizes), n_outputs or n_features]
+        up = [n_given[1] + latent_dim, *reversed(hidden_layer_sizes), n_features]
         self.encoder = self._layers(down, generator)
         self.decoder = self._layers(up, generator)
         self._pad_code(latent_dim)
