@@ -3,8 +3,8 @@
     SKVAE_DATA=... python benchmarks/few_labels.py [--sets ...] [--seeds 3] [--out results/]
 
 One half of a data set is trained on, anomalies among it and unlabelled, all but the few; the other
-half is scored. All get z-scored columns. What is beside VAEDetector takes unlabelled rows for normal
-ones, as its authors do.
+half is scored. All get z-scored columns. What is beside VAEDetector takes unlabelled rows for
+normal ones, as its authors do.
 """
 
 import argparse
