@@ -326,6 +326,21 @@ def test_train_on_normal_never_sees_the_anomalies(make, X):
     assert np.array_equal(fit(X, y).anomaly_score(X), fit(other, y).anomaly_score(X))
 
 
+def test_few_labels_correct_the_score(make, X, tmp_path):
+    y = np.zeros(300, dtype=int)
+    y[:4], y[-3:] = -1, 1
+    detector = make(train_on="labels", anomaly_weight=1.0).fit(X, y)
+    scores = detector.anomaly_score(X)
+    assert np.isfinite(scores).all() and not np.array_equal(scores, make().fit(X).anomaly_score(X))
+    assert np.isfinite(detector.error_map(X)).all()
+    skvae.save(detector, tmp_path / "model.safetensors")
+    loaded = skvae.load(tmp_path / "model.safetensors")
+    assert np.array_equal(loaded.anomaly_score(X), scores)
+    assert np.array_equal(loaded.fit(X, y).anomaly_score(X), scores)
+    with pytest.raises(ValueError, match="y must hold -1 for known anomalies, one at least"):
+        make(train_on="labels").fit(X, y == -1)
+
+
 def test_labels_do_not_change_a_plain_fit(make, X):
     y = np.r_[np.ones(250), -np.ones(50)]
     assert np.array_equal(make().fit(X, y).anomaly_score(X), make().fit(X).anomaly_score(X))

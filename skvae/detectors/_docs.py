@@ -72,7 +72,8 @@ anomaly_weight : float, default=0.0
     beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with
     their loss ``l``, the batch's mean loss ``L`` and the number of features ``n``, a nat each.
     That raises the loss of their like, but less than their own, so that the corrected score
-    learns less of them: where it was measured, 0 was better.
+    learns less of them. Tables differ in which is better; those on which the default was chosen
+    were better off with 0.
 max_steps : int or None, default=600
     Number of batches after which training ends, whatever the number of rows.
 max_epochs : int or None, default=None
