@@ -20,6 +20,7 @@ pytest.importorskip("PIL", reason="image files: pip install skvae[images]")
 pytest.importorskip("matplotlib", reason="pictures: pip install skvae[plot]")
 
 from PIL import Image
+from safetensors.numpy import save
 
 import skvae
 from skvae import cli
@@ -465,6 +466,20 @@ def test_a_killed_fit_in_a_folder_goes_on(call, data, tmp_path):
     same = skvae.VAEDetector(batch_size=8, max_steps=600, random_state=0).fit(X)
     loaded = skvae.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), same.anomaly_score(X))
+
+
+def test_only_a_model_of_skvae_is_replaced(call, data, tmp_path):
+    out = tmp_path / "m.safetensors"
+    fit = ("fit", data / "people.npz", "-o", out, *QUICK)
+    for content in (b"a note", save({"w": np.zeros(3)}, {"format": "pt"})):
+        out.write_bytes(content)
+        code, _, err = call(*fit)
+        assert code == 2 and "m.safetensors is there already, and skvae did not write it" in err
+        assert out.read_bytes() == content
+    out.unlink()
+    assert call(*fit)[0] == 0
+    assert call(*fit, "--latent-dim", "1")[0] == 0
+    assert skvae.load(out).latent_dim_ == 1
 
 
 def test_the_ending_of_a_model_may_be_left_out(tmp_path):

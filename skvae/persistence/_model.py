@@ -32,7 +32,7 @@ def save(detector, path):
         That of a `WindowDetector` must be one of skvae as well.
     path : str or path-like
         By convention it ends in ``.safetensors``. An existing file is replaced once the new one is
-        complete, and its folder is made if there is none.
+        complete, whatever it holds, as by `numpy.save`; its folder is made if there is none.
 
     Raises
     ------
