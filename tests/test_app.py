@@ -509,6 +509,17 @@ def test_an_uploaded_model_is_used_and_a_bad_one_is_refused(models, digits, tmp_
     assert verdict(upload(app, digits)).startswith("**Anomaly.**")
 
 
+def test_the_page_says_where_alone_where_the_score_does(tmp_path, digits, images):
+    for name, score in (("a", "ssim"), ("b", "hog_neighbors")):
+        made = skvae.ConvVAEDetector(channels=4, max_steps=5, score=score, random_state=0)
+        skvae.save(made.fit(images[:40]), tmp_path / f"{name}.safetensors")
+    app = upload(start(tmp_path), digits)
+    assert app.subheader[0].value == "Where" and not app.info
+    app.sidebar.selectbox[0].set_value("b.safetensors").run()
+    assert app.subheader[0].value == "The reconstruction"
+    assert "a hint, and not the reason for the score" in app.info[0].value
+
+
 def test_plain_text_has_no_markup():
     assert _page.plain("a\nb\x00 ü") == "a b\x00 ü"
     for mark in string.punctuation:

@@ -127,19 +127,19 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
 
 
 def feature_bars(features, is_anomaly):
-    """What the features of a row add to its score, worst on top, as `features_of` tells it."""
+    """The errors of the features of a row, worst on top, as `features_of` tells them."""
     go = _plotly()
     table = pd.DataFrame(features)
     figure = go.Figure(layout=_LAYOUT)
     figure.add_bar(
-        x=table["contribution"],
+        x=table["error_map"],
         y=[escape(name) for name in table["feature"]],
         orientation="h",
         marker_color=ANOMALY_COLOR if is_anomaly else NORMAL_COLOR,
         customdata=table[["value", "expected"]],
         hovertemplate="value %{customdata[0]:.4g}, expected %{customdata[1]:.4g}<extra></extra>",
     )
-    figure.update_xaxes(title="contribution to the anomaly score")
+    figure.update_xaxes(title="error of each column (error map)")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
 

@@ -56,10 +56,10 @@ def print_summary(found, out):
 def shown_features(features):
     """The features of a row as a table of strings."""
     table = pd.DataFrame(features)
-    for column in ("value", "expected", "contribution"):
+    for column in ("value", "expected", "error_map"):
         table[column] = table[column].map("{:.4g}".format)
     table["share"] = table["share"].map("{:.1%}".format)
-    return table
+    return table.rename(columns={"error_map": "error map", "share": "share of it"})
 
 
 def _as_json(value):

@@ -309,6 +309,8 @@ def add_model_commands(app):
         )
         if found["features"]:
             print_table("", shown_features(found["features"]))
+        if found["note"]:
+            print(found["note"])
         print(f"picture: {out}" if out else "-o FILE.png draws a picture of it")
 
     @app.command()

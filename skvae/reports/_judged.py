@@ -109,6 +109,18 @@ def as_seen(detector, X):
     return X.to_numpy() if is_named else X
 
 
+def map_caveat(detector, one):
+    """What is to be said beside an error map that does not explain the score; "" if it does."""
+    scored = getattr(detector, "detector_", detector)  # of windows
+    scores = getattr(getattr(scored, "score_", None), "scores", [])
+    if not scores or any(each.has_map for each in scores):
+        return ""
+    return (
+        f"The score of this model judges each {one} as a whole; the error map is that of the "
+        "reconstruction: a hint, and not the reason for the score."
+    )
+
+
 def _names(X):
     if isinstance(X, ImageFolder):
         return "file", X.files
