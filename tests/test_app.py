@@ -217,6 +217,11 @@ def test_tables(row_detector, rows, kind):
         (b"pressure,flow\n1,2\n", "the table lacks 1 of the 3 columns"),
         (b"pressure,flow,<b>rpm</b>\n" + b"1,2,3\n" * 9, "it has 9 rows, and the page takes 8"),
         (b"\xff\xfe\x00", "the table is no text in UTF-8"),
+        (
+            b"pressure;flow;<b>rpm</b>\n1,5;2;3\n",
+            "numbers need a decimal point, not a comma, but of the columns of the table 'pressure' "
+            "holds '1,5'. Leave out what is of no use; take one",
+        ),
     ],
 )
 def test_wrong_tables_are_one_clear_message(row_detector, monkeypatch, content, message):

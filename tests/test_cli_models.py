@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_a_threshold_that_nothing_passes(call, tmp_path):
     model, few = tmp_path / "m", tmp_path / "few.csv"
     fit = ["fit", few, "-o", model, "--threshold", "conformal", "--validation-fraction", "0.1"]
     code, out, _ = call(*fit, *QUICK)
-    assert code == 0 and "threshold none: 0.0% of the scores" in out
+    assert code == 0 and "scores of 12 held-out rows): nothing will be flagged" in out
     code, out, _ = call(*fit, "--json", *QUICK)
     assert code == 0 and json.loads(out)["threshold"] is None
     assert skvae.load(tmp_path / "m.safetensors").threshold_ == np.inf
@@ -162,6 +163,7 @@ def test_predict_writes_a_report(call, data, tmp_path):
     )
     assert code == 0
     assert err == "skvae: columns that the model does not know are left out: city.\n"
+    assert re.search(r"found \d+ of 10 anomalies; false alarms: \d+ of 109 normal\n", out)
     assert "119 judged" in out and "1 not judged" in out and "area under the ROC curve" in out
     assert f"report: {out_folder / 'report.html'}" in out
     lines = pd.read_csv(out_folder / "predictions.csv")
@@ -211,6 +213,7 @@ def test_photos(call, data, photos_model, tmp_path):
     assert lines.set_index("file").loc["good/broken.png", "error"] == "unreadable"
     found = json.loads((out_folder / "summary.json").read_text())
     assert found["labels"]["n_anomalies"] == 4 and found["n_judged"] == 24
+    assert found["model"] == f"{photos_model}.safetensors"
 
     file = data / "photos" / "odd" / "00.png"
     code, out, _ = call("explain", photos_model, file, "-o", tmp_path / "why.png", "--json")
@@ -233,7 +236,7 @@ def test_fit_on_photos_of_two_kinds(call, data, tmp_path):
         *("fit", data / "photos", "-o", tmp_path / "m", "--normal", "good", "--json"), *QUICK_IMAGES
     )
     assert code == 0 and "as if" not in err
-    assert json.loads(out)["threshold_set_by"].endswith("on 20 training scores")
+    assert json.loads(out)["threshold_set_by"].endswith(" of the scores of 20 training images")
 
 
 def test_fit_on_the_part_that_is_to_train_on(call, data, tmp_path):
@@ -314,6 +317,14 @@ def test_info(call, data):
             "detector must be one of VAEDetector, AEDetector",
         ),
         (
+            "fit photos -o m --detector vaedetektor",
+            "found 'vaedetektor'; did you mean VAEDetector?",
+        ),
+        ("fit photos -o m --score hog_neighbours", "'hog_neighbours'; did you mean hog_neighbors?"),
+        ("fit people.npz -o m --threshold f2,", "--threshold takes conformal, f1, percentile; fou"),
+        ("fit photos -o m --percentile 0.95", "--percentile 0.95 is below 1, but it is in percent"),
+        ("predict people people.csv --normal ok", "say which column holds them (--label COLUMN;"),
+        (
             "fit people.npz -o m --latent-dim two",
             "The 'latent_dim' parameter of VAEDetector must be",
         ),
@@ -340,7 +351,7 @@ def test_info(call, data):
         ("predict people people.csv --label kind", "Name the normal label: --normal LABEL."),
         (
             "explain people people.csv --name p3",
-            "no row is named 'p3'; the first are 0, 1, 2, 3, 4.",
+            "no row is named 'p3'; the first are 0, 1, 2, 3, 4. --index COLUMN takes the names of",
         ),
         ("info nothing", "no model file nothing"),
     ],
@@ -466,6 +477,32 @@ def test_a_killed_fit_in_a_folder_goes_on(call, data, tmp_path):
     same = skvae.VAEDetector(batch_size=8, max_steps=600, random_state=0).fit(X)
     loaded = skvae.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), same.anomaly_score(X))
+
+
+def test_options_are_checked_before_images_are_decoded(call, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("skvae.cli._models.read_to_fit", None)  # reading would fail
+    for wrong in (["--score", "hogs"], ["--detector", "Forest"], ["--percentile", "0.95"]):
+        assert call("fit", data / "photos", "-o", tmp_path / "m", *wrong)[0] == 2
+
+
+def test_warnings_are_one_line(call, tmp_path):
+    pd.DataFrame(np.random.RandomState(0).randn(20, 3)).to_csv(tmp_path / "few.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = call(
+            *("fit", tmp_path / "few.csv", "-o", tmp_path / "m", "--header"),
+            *("--threshold", "conformal", *QUICK),
+        )
+    assert code == 0 and "nothing will be flagged\n" in out
+    assert err == (
+        "skvae: alpha=0.05 needs at least 19 calibration rows, but there are 4: nothing will be "
+        "flagged.\n"
+    )
+
+
+def test_help_says_the_exit_codes(call):
+    code, out, _ = call("--help")
+    assert code == 0 and "Exit codes: 0 done; 1 " in " ".join(out.split())
 
 
 def test_only_a_model_of_skvae_is_replaced(call, data, tmp_path):

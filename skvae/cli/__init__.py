@@ -6,7 +6,7 @@ from skvae import __version__
 from skvae._optional import require
 from skvae.cli._app import add_app_command
 from skvae.cli._models import add_model_commands
-from skvae.cli._shown import note
+from skvae.cli._shown import note, noting_warnings
 from skvae.cli._study import make_study
 
 __all__ = ["main", "make_app"]
@@ -29,7 +29,8 @@ def main(argv=None):
     """
     try:
         app = make_app()
-        app(args=argv, prog_name="skvae")
+        with noting_warnings():
+            app(args=argv, prog_name="skvae")
     except (ImportError, FloatingPointError) as error:
         _stop(error, 1)
     except (MemoryError, RuntimeError) as error:
@@ -62,7 +63,10 @@ def make_app():
             print(f"skvae {__version__}")
             raise typer.Exit()
 
-    @app.callback()
+    @app.callback(
+        epilog="Exit codes: 0 done; 1 a package, the training or the memory gave out, or nothing "
+        "could be judged; 2 wrong input; 130 interrupted."
+    )
     def root(
         version: Annotated[
             bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print it.")

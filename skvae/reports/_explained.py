@@ -92,7 +92,8 @@ def _line(judged, name):
     found = np.flatnonzero(judged.table[judged.key].astype(str).to_numpy() == name)
     if not len(found):
         shown = ", ".join(map(str, judged.table[judged.key].head(5)))
-        raise ValueError(f"no {judged.key} is named {name!r}; the first are {shown}.")
+        hint = " --index COLUMN takes the names of a column." if judged.key == "row" else ""
+        raise ValueError(f"no {judged.key} is named {name!r}; the first are {shown}.{hint}")
     line = int(found[0])
     if not judged.is_judged[line]:
         raise ValueError(f"{name} cannot be judged: {judged.table['reason'].iloc[line]}.")

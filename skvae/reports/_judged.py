@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from skvae.base._input import LARGEST_VALUE
 from skvae.datasets import ImageFolder
+from skvae.thresholds import Conformal, Percentile
 
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
@@ -119,6 +120,18 @@ def map_caveat(detector, one):
         f"The score of this model judges each {one} as a whole; the error map is that of the "
         "reconstruction: a hint, and not the reason for the score."
     )
+
+
+def threshold_in_words(detector, many):
+    """What was asked of the threshold, and of which ``many`` ("images", "rows")."""
+    asked, n = detector.thresholder_, len(detector.calibration_scores_)
+    kind = "held-out" if detector.calibration_is_held_out_ else "training"
+    of = f"{n:,} {kind} {many}"
+    if isinstance(asked, Percentile):
+        return f"percentile {asked.percentile:g} of the scores of {of}"
+    if isinstance(asked, Conformal):
+        return f"conformal at {100 * asked.alpha:g} % false alarms, by the scores of {of}"
+    return f"{asked}, beside the scores of {of}"
 
 
 def _names(X):

@@ -5,7 +5,7 @@ import html
 import math
 from typing import NamedTuple
 
-from skvae.reports._judged import map_caveat
+from skvae.reports._judged import map_caveat, threshold_in_words
 from skvae.reports._style import STYLE
 
 MOST_NOT_JUDGED = 50
@@ -41,14 +41,14 @@ def page(detector, judged, found, closeups, histogram, many):
     one = many[:-1]
     parts = [
         _head(found, many),
-        _counts(found, one, many),
+        _counts(detector, found, one, many),
         _histogram(detector, histogram, many),
         _labels(found, many),
         _most_anomalous(detector, judged.key, closeups, many),
         _closer_look(detector, closeups, one),
         _not_judged(judged, found, many),
         _how_to_read(detector, many),
-        _model(detector, found),
+        _model(detector, found, many),
     ]
     # Nothing is fetched and nothing is run, whatever a name may hold.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -107,7 +107,7 @@ def _head(found, many):
     return f'<h1>Anomalies in {text(of)}</h1>\n<p class="quiet">{text(" · ".join(facts))}</p>'
 
 
-def _counts(found, one, many):
+def _counts(detector, found, one, many):
     n, n_anomalies = found["n_judged"], found["n_anomalies"]
     tiles = [
         ("", n, f"{one if n == 1 else many} judged"),
@@ -133,9 +133,9 @@ def _counts(found, one, many):
     return (
         f'<div class="tiles">{shown}</div>\n'
         f"<p>{share:.1%} of these {many} are flagged: their anomaly score is above the threshold "
-        f"of {_number(found['threshold'])}. Of the {many} that the threshold was set by, "
-        f"{expected:.1%} are above it: about so many would be flagged, or a few more, if these "
-        'were just like those. <a href="#how">How to read this page</a></p>'
+        f"of {_number(found['threshold'])}, which is {text(threshold_in_words(detector, many))}. "
+        f"Of those, {expected:.1%} are above it: about so many would be flagged, or a few more, if "
+        'these were just like those. <a href="#how">How to read this page</a></p>'
     )
 
 
@@ -329,11 +329,11 @@ def _how_to_read(detector, many):
     return f'<h2 id="how">How to read this</h2>\n<div class="note"><ul>{items}</ul></div>'
 
 
-def _model(detector, found):
+def _model(detector, found, many):
     rows = [
         ("Detector", text(found["detector"])),
-        ("Threshold", f"{_number(found['threshold'])} ({text(detector.thresholder_)})"),
-        ("Scores that it was set by", f"{len(detector.calibration_scores_):,}"),
+        ("Threshold", _number(found["threshold"])),
+        ("Which is", text(threshold_in_words(detector, many))),
         ("Written by", f"skvae {text(found['skvae'])}"),
     ]
     rows += [
