@@ -228,6 +228,18 @@ def test_the_scale_of_error_maps_is_kept_from_the_training(image_detector, folde
     np.testing.assert_allclose(high, np.quantile(maps, 0.999), rtol=1e-6)
 
 
+def test_p_values_stand_where_rows_were_held_out(table, tmp_path):
+    settings = {"threshold": "conformal", "percentile": 90, "max_steps": 5, "random_state": 0}
+    held_out = VAEDetector(calibration_fraction=0.3, **settings).fit(table)
+    rows = table.head(9).copy()
+    rows.iloc[2, 0] = np.nan
+    lines = write_report(held_out, rows, tmp_path / "out", top_k=0)
+    whole = np.arange(9) != 2
+    np.testing.assert_array_equal(lines["p_value"][whole], held_out.p_values(rows[whole]))
+    assert np.isnan(lines["p_value"][2])
+    assert ((lines["p_value"] <= 0.1) == lines["is_anomaly"].fillna(False)).all()
+
+
 @pytest.mark.parametrize(("score", "is_hint"), [("ssim", False), ("hog_neighbors", True)])
 def test_an_error_map_that_is_not_the_score_s_says_so(tmp_path, score, is_hint):
     images = digits(20)

@@ -13,7 +13,7 @@ from skvae.thresholds import Conformal, Percentile
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
 # What else stands in a line of the report: an index of such a name cannot have a column.
-RESERVED = {"group", "anomaly_score", "is_anomaly", "error", "reason", "picture"}
+RESERVED = {"group", "anomaly_score", "is_anomaly", "p_value", "error", "reason", "picture"}
 
 
 class Judged(NamedTuple):
@@ -24,7 +24,8 @@ class Judged(NamedTuple):
     table : DataFrame
         A line for each input, in the order of their names or rows: its name, its group if there
         are groups, anomaly_score, is_anomaly, error, reason. The last two are empty for what was
-        judged, and the two before them for what was not.
+        judged, and those before them for what was not. p_value stands behind is_anomaly where the
+        threshold was set on rows that were held out, as ``detector.p_values`` gives it.
     positions : ndarray of int
         Where each line stands in X; -1 for a file that was skipped.
     most_anomalous : ndarray of int
@@ -95,6 +96,8 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     is_anomaly = pd.array(scores > detector.threshold_, dtype="boolean")
     is_anomaly[np.isnan(scores)] = pd.NA
     lines.insert(lines.columns.get_loc("anomaly_score") + 1, "is_anomaly", is_anomaly)
+    if detector.calibration_is_held_out_:
+        lines.insert(lines.columns.get_loc("is_anomaly") + 1, "p_value", _p_values(detector, scores))
     order = np.argsort(-scores, kind="stable")  # NaN stands last
     return Judged(lines, positions, order[: np.count_nonzero(~np.isnan(scores))])
 
@@ -160,6 +163,15 @@ def _gaps(X):
         column = is_bad[row].argmax()
         gaps[int(row)] = f"column {columns[column]!r} holds {values[row, column]:g}"
     return gaps
+
+
+def _p_values(detector, scores):
+    """``detector.p_values``, of scores that are there already."""
+    calibration = Conformal(0.5).fit(detector.calibration_scores_, detector._calibration_y)
+    p_values, is_judged = np.full(len(scores), np.nan), ~np.isnan(scores)
+    if is_judged.any():
+        p_values[is_judged] = calibration.p_values(scores[is_judged])
+    return p_values
 
 
 def _scores(detector, X, positions, verbose):
