@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -354,6 +355,7 @@ def test_info(call, data):
             "no row is named 'p3'; the first are 0, 1, 2, 3, 4. --index COLUMN takes the names of",
         ),
         ("info nothing", "no model file nothing"),
+        ("info photos", "photos is a folder: name a model file, such as photos/model."),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(call, data, tmp_path, monkeypatch, arguments, message):
@@ -451,6 +453,15 @@ def test_an_interrupt_says_what_is_lost(call, data, tmp_path, monkeypatch):
     code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", "--verbose", "0")
     path = tmp_path / "m.safetensors"
     assert (code, err) == (130, f"skvae: interrupted: {path} was not written.\n")
+    run = ("--folder", tmp_path / "run", "--verbose", "0")  # before its first epoch is complete
+    code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", *run)
+    assert (code, err) == (130, f"skvae: interrupted: {path} was not written.\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").touch()
+    monkeypatch.setattr("skvae.fit_in_folder", interrupted)
+    code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", *run)
+    assert code == 130 and err.endswith("the same command goes on from the last complete epoch.\n")
+    shutil.rmtree(tmp_path / "run")
     monkeypatch.setattr("skvae.reports._report.judge", interrupted)
     code, _, err = call("predict", data / "people", data / "people.npz", "-o", tmp_path / "report")
     assert (code, err) == (130, f"skvae: interrupted: {tmp_path / 'report'} was not written.\n")
@@ -498,6 +509,11 @@ def test_warnings_are_one_line(call, tmp_path):
         "skvae: alpha=0.05 needs at least 19 calibration rows, but there are 4: nothing will be "
         "flagged.\n"
     )
+
+
+def test_errors_are_json_where_that_is_asked_for(call):
+    code, out, err = call("info", "nothing", "--json")
+    assert code == 2 and f"skvae: {json.loads(out)['error']}\n" == err
 
 
 def test_help_says_the_exit_codes(call):

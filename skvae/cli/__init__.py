@@ -1,12 +1,13 @@
 """The command line: parses, calls, prints."""
 
+import sys
 from typing import Annotated
 
 from skvae import __version__
 from skvae._optional import require
 from skvae.cli._app import add_app_command
 from skvae.cli._models import add_model_commands
-from skvae.cli._shown import note, noting_warnings
+from skvae.cli._shown import note, noting_warnings, print_json
 from skvae.cli._study import make_study
 
 __all__ = ["main", "make_app"]
@@ -32,19 +33,21 @@ def main(argv=None):
         with noting_warnings():
             app(args=argv, prog_name="skvae")
     except (ImportError, FloatingPointError) as error:
-        _stop(error, 1)
+        _stop(error, 1, argv)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        _stop(f"out of memory. {error}".strip(), 1)  # torch has errors of its own for it
+        _stop(f"out of memory. {error}".strip(), 1, argv)  # torch has errors of its own for it
     except (OSError, ValueError) as error:
-        _stop(error, 2)
+        _stop(error, 2, argv)
     except KeyboardInterrupt:
-        _stop("interrupted", 130)
+        _stop("interrupted", 130, argv)
 
 
-def _stop(error, code):
+def _stop(error, code, argv):
     note(error)
+    if "--json" in (sys.argv if argv is None else argv):
+        print_json({"error": str(error)})
     raise SystemExit(code) from None
 
 

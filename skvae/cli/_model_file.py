@@ -47,6 +47,8 @@ def load_detector(path, device="cpu"):
     from skvae import load
 
     if not existing_model(path).is_file():
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a model file, such as {path}/model.")
         raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
     loaded = load(existing_model(path), device=device)
     if not hasattr(loaded, "anomaly_score"):

@@ -89,7 +89,8 @@ def add_model_commands(app):
             option(
                 "--size",
                 help="Pixels that images are brought to: 64, or 64,96 high and wide. More show "
-                "finer anomalies; twice as many each way take four times as long.",
+                "finer anomalies; twice as many each way take four times as long. "
+                "load_image_folder in Python takes 224 unless it is told otherwise.",
                 panel=images,
             ),
         ] = "64",
@@ -378,7 +379,7 @@ def train(detector, given, out, folder=None):
         X = X.to_numpy()  # columns without names
     needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
     y = given.is_anomaly() if needs_labels else None
-    with saying_what_is_lost(f"{out} was not written" + ("" if folder is None else GOES_ON)):
+    with saying_what_is_lost(f"{out} was not written", folder):
         if folder is None:
             detector.fit(X, y)
         else:
@@ -394,12 +395,13 @@ def n_trained_on(detector, given):
 
 
 @contextmanager
-def saying_what_is_lost(words):
-    """Say, when the user interrupts, what there is not."""
+def saying_what_is_lost(words, folder=None):
+    """Say, when the user interrupts, what there is not, and whether a training can go on."""
     try:
         yield
     except KeyboardInterrupt:
-        note(f"interrupted: {words}.")
+        goes_on = folder is not None and (folder / "checkpoint.safetensors").exists()
+        note(f"interrupted: {words}{GOES_ON if goes_on else ''}.")
         raise
 
 

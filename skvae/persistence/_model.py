@@ -1,6 +1,7 @@
 """`save` and `load`."""
 
 from importlib import import_module
+from pathlib import Path
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -129,6 +130,9 @@ def load(path, device="cpu"):
     'sepal length (cm)'
     """
     device_ = resolve_device(device)
+    whole_name = f"{path}.safetensors"
+    if not Path(path).exists() and Path(whole_name).exists():
+        raise FileNotFoundError(f"no file {path}, but {whole_name}: give its whole name.")
     try:
         with opened(path) as stored:
             decoder = EstimatorDecoder(stored, device, device_)

@@ -97,7 +97,9 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     is_anomaly[np.isnan(scores)] = pd.NA
     lines.insert(lines.columns.get_loc("anomaly_score") + 1, "is_anomaly", is_anomaly)
     if detector.calibration_is_held_out_:
-        lines.insert(lines.columns.get_loc("is_anomaly") + 1, "p_value", _p_values(detector, scores))
+        lines.insert(
+            lines.columns.get_loc("is_anomaly") + 1, "p_value", _p_values(detector, scores)
+        )
     order = np.argsort(-scores, kind="stable")  # NaN stands last
     return Judged(lines, positions, order[: np.count_nonzero(~np.isnan(scores))])
 
