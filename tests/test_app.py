@@ -309,6 +309,11 @@ def test_histogram_counts_all_scores_and_shows_the_sample():
     high = _judge.score_axis(detector)[1]
     assert anomalies.x.tolist() == [high] and chosen.x[0] == high
     assert chosen.text == ("&lt;a href=&#x27;x&#x27;&gt;b&lt;/a&gt;.png: 1e+06",)
+    assert list(anomalies.marker.symbol) == ["triangle-right-open"]
+    assert list(normal.marker.symbol) == ["line-ns-open"]
+    assert [each.text for each in figure.layout.annotations][0] == "off scale: 1e+06"
+    within = _figures.score_histogram(detector, made, 0, 0.5).layout.annotations
+    assert [each.text for each in within] == [" threshold 0.5 "]
     (line,) = figure.layout.shapes
     assert line.x0 == line.x1 == 0.5
     low, top = figure.layout.xaxis.range
