@@ -238,6 +238,9 @@ def test_p_values_stand_where_rows_were_held_out(table, tmp_path):
     np.testing.assert_array_equal(lines["p_value"][whole], held_out.p_values(rows[whole]))
     assert np.isnan(lines["p_value"][2])
     assert ((lines["p_value"] <= 0.1) == lines["is_anomaly"].fillna(False)).all()
+    with pytest.warns(UserWarning, match="F1 needs both classes"):
+        held_out.set_threshold("f1", rows[whole], np.full(8, -1))  # anomalies alone
+    assert "p_value" not in write_report(held_out, rows, tmp_path / "out", top_k=0)
 
 
 @pytest.mark.parametrize(("score", "is_hint"), [("ssim", False), ("hog_neighbors", True)])

@@ -26,7 +26,8 @@ def main(argv=None):
     SystemExit
         Always: 0 after success; 1 when an optional package is missing, with the line that
         installs it, or when training or memory gave out; 2 when the input is wrong, with one line
-        that says what; 130 when it was interrupted.
+        that says what; 130 when it was interrupted. After --json that line is printed as
+        ``{"error": ...}`` as well.
     """
     try:
         app = make_app()

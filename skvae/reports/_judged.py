@@ -96,10 +96,9 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     is_anomaly = pd.array(scores > detector.threshold_, dtype="boolean")
     is_anomaly[np.isnan(scores)] = pd.NA
     lines.insert(lines.columns.get_loc("anomaly_score") + 1, "is_anomaly", is_anomaly)
-    if detector.calibration_is_held_out_:
-        lines.insert(
-            lines.columns.get_loc("is_anomaly") + 1, "p_value", _p_values(detector, scores)
-        )
+    p_values = _p_values(detector, scores)
+    if p_values is not None:
+        lines.insert(lines.columns.get_loc("is_anomaly") + 1, "p_value", p_values)
     order = np.argsort(-scores, kind="stable")  # NaN stands last
     return Judged(lines, positions, order[: np.count_nonzero(~np.isnan(scores))])
 
@@ -168,8 +167,13 @@ def _gaps(X):
 
 
 def _p_values(detector, scores):
-    """``detector.p_values``, of scores that are there already."""
-    calibration = Conformal(0.5).fit(detector.calibration_scores_, detector._calibration_y)
+    """``detector.p_values``, of scores that are there already; None where it has none."""
+    if not detector.calibration_is_held_out_:
+        return None
+    try:
+        calibration = Conformal(0.5).fit(detector.calibration_scores_, detector._calibration_y)
+    except ValueError:  # no normal rows were held out, or labels that only the threshold can read
+        return None
     p_values, is_judged = np.full(len(scores), np.nan), ~np.isnan(scores)
     if is_judged.any():
         p_values[is_judged] = calibration.p_values(scores[is_judged])
