@@ -2,10 +2,19 @@
 
 from skvae.classifiers import CNNClassifier
 from skvae.detectors import (
+    AdversarialAEDetector,
     AEDetector,
+    ConditionalVAEDetector,
+    Conv1dVAEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    DenoisingAEDetector,
+    FusionDetector,
+    HierarchicalVAEDetector,
+    MixedVAEDetector,
+    SlidingWindowDetector,
     VAEDetector,
+    VQVAEDetector,
     WindowDetector,
 )
 from skvae.persistence import load, save
@@ -16,11 +25,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AEDetector",
+    "AdversarialAEDetector",
     "CNNClassifier",
+    "ConditionalVAEDetector",
+    "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "DenoisingAEDetector",
+    "FusionDetector",
+    "HierarchicalVAEDetector",
+    "MixedVAEDetector",
     "ScreenThenClassify",
+    "SlidingWindowDetector",
     "VAEDetector",
+    "VQVAEDetector",
     "WindowDetector",
     "fit_in_folder",
     "load",

@@ -9,8 +9,9 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from skvae.networks import n_padded
+from skvae.networks import COLUMNS, n_padded
 
 # A scale below 1 % or above e^4 of the feature's own is a column that is constant or ran away.
 LOG_SCALE_RANGE = (-4.6, 4.0)
@@ -57,7 +58,9 @@ class _LearnedScale(_Likelihood):
     def __init__(self, shape):
         super().__init__(shape)
         if isinstance(shape, tuple):
-            log_scale = torch.full((1, 1, shape[0], 1, 1), LOG_SCALE_OF_IMAGES)
+            # Series, which are images of one row, have the scale of tables.
+            start = LOG_SCALE_OF_IMAGES if shape[1] > 1 else 0.0
+            log_scale = torch.full((1, 1, shape[0], 1, 1), start)
         else:
             log_scale = torch.zeros(1, 1, n_padded(shape))  # padded as the weights of networks are
         self.log_scale = nn.Parameter(log_scale)
@@ -119,6 +122,85 @@ class _BinaryCrossEntropy(torch.autograd.Function):
         x, p = ctx.saved_tensors
         variance = torch.addcmul(p, p, p, value=-1).clamp_min_(MIN_VARIANCE)
         return None, (p - x).div_(variance).mul_(gradient)
+
+
+class OfColumns(nn.Module):
+    """A likelihood that leaves some columns out: those that are given have no error.
+
+    Parameters
+    ----------
+    likelihood : torch module
+        Of all columns that are reconstructed.
+    left_out : sequence of int
+        Columns among these whose error is 0.
+    """
+
+    def __init__(self, likelihood, left_out):
+        super().__init__()
+        self.likelihood = likelihood
+        self.left_out = list(left_out)
+
+    def forward(self, x, x_hat):
+        """Error map; of rows that are longer than their reconstruction the rest is given too."""
+        error = self.likelihood(x[..., : x_hat.shape[-1]], x_hat)
+        if not self.left_out:
+            return error
+        return error.index_fill(-1, torch.tensor(self.left_out, device=error.device), 0.0)
+
+
+class Mixed(nn.Module):
+    """Likelihoods of a row of `skvae.networks.MixedAutoencoder`, a part for each kind of column.
+
+    Numbers are normal with a learned scale each, and a category costs ``-log p`` of its slot, with
+    the additive smoothing of a column that was known in n training rows and has K slots:
+    ``p = (n q + 1) / (n + K)``, q being the softmax. So nothing costs more than ``log(n + K)``
+    nats. What is missing costs nothing.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of numbers, then number of slots of each category column.
+    """
+
+    def __init__(self, shape):
+        super().__init__()
+        self.n_numbers, *sizes = shape
+        self.n_slots, self.n_columns = sum(sizes), len(sizes)
+        if self.n_numbers:
+            self.numbers = Gaussian(self.n_numbers)
+        if self.n_slots:
+            # Padded to whole pairs of vectors: logarithms of the rest of a row may round otherwise.
+            n_columns = n_padded(self.n_slots)
+            n_columns += n_columns % (2 * COLUMNS)
+            self.register_buffer("reserved", torch.zeros(1, 1, n_columns))
+            self.register_buffer("trusted", torch.ones(1, 1, n_columns))
+
+    def smooth(self, n_known, sizes):
+        """Take from how many training rows the probabilities of each category column are."""
+        if self.n_slots:
+            n_known, sizes = torch.as_tensor(n_known), torch.as_tensor(sizes)
+            total = torch.repeat_interleave(n_known + sizes, sizes).float()
+            self.reserved[..., : self.n_slots] = 1 / total
+            self.trusted[..., : self.n_slots] = n_known.repeat_interleave(sizes) / total
+
+    def forward(self, x, x_hat):
+        """Error map."""
+        n_values = self.n_numbers + self.n_slots
+        numbers, codes, known, beside = x.split(
+            [self.n_numbers, self.n_slots, self.n_numbers, self.n_columns], -1
+        )
+        parts = []
+        if self.n_numbers:
+            parts.append(self.numbers(numbers, x_hat[..., : self.n_numbers]) * known)
+        if self.n_slots:
+            q = x_hat[..., self.n_numbers : n_values]
+            parts.append(-codes * self._log_probability(q)[..., : self.n_slots])
+        rest = torch.cat([torch.zeros_like(known), beside], -1)
+        return torch.cat([*parts, rest.expand(*parts[0].shape[:-1], -1)], -1)
+
+    def _log_probability(self, q):
+        q = F.pad(q, (0, self.reserved.shape[-1] - self.n_slots), value=1.0)
+        return torch.addcmul(self.reserved, self.trusted, q).log()
 
 
 LIKELIHOODS = {

@@ -290,6 +290,10 @@ def test_models_are_loaded_and_others_are_refused(models, rows, row_detector, mo
     monkeypatch.setattr(skvae, "load", lambda path: windows)
     with pytest.raises(ValueError, match="^w.* does not show WindowDetector: use skvae predict"):
         _uploads.load_model("w.safetensors", "w.safetensors")
+    series = skvae.SlidingWindowDetector(skvae.VAEDetector())
+    monkeypatch.setattr(skvae, "load", lambda path: series)
+    with pytest.raises(ValueError, match="^s.* does not show SlidingWindowDetector: use Python"):
+        _uploads.load_model("s.safetensors", "s.safetensors")
     four_channels = skvae.ConvVAEDetector(channels=(4,), max_steps=2).fit(np.zeros((9, 4, 8, 8)))
     monkeypatch.setattr(skvae, "load", lambda path: four_channels)
     with pytest.raises(ValueError, match="^This model takes images of 4 channels, and files hold"):

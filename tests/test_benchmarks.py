@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -93,3 +94,43 @@ def test_quick_run_has_a_row_for_every_claim(tmp_path, name, claims):
     assert all(len(row) == 6 and all(row) and "nan" not in row[3] for row in cells)
     assert (tmp_path / "out" / f"{name}.md").read_text().rstrip() == done.stdout.rstrip()
     assert (tmp_path / "out" / f"{name}.csv").exists()
+
+
+@pytest.mark.slow
+def test_quick_run_ranks_points_of_series_by_every_detector_and_goes_on(tmp_path):
+    pytest.importorskip("pyod")
+    command = [sys.executable, str(ROOT / "benchmarks" / "series.py"), "--quick"]
+    settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    command += ["--seeds", "1", "--out", "out"]
+    done = subprocess.run(command, **settings, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert cells[0][:3] == ["method", "mean", "spike"] and len(cells) == 2 + 17
+    assert all(0 <= float(row[1]) <= 1 for row in cells[2:])
+    assert (tmp_path / "out" / "series.md").read_text().strip() == done.stdout.strip()
+    again = subprocess.run(command, **settings, capture_output=True, text=True, timeout=300)
+    assert again.stdout == done.stdout and again.stderr == ""
+
+
+@pytest.mark.slow
+def test_families_are_ranked_in_both_settings(tmp_path, data_home):
+    pytest.importorskip("pyod")
+    names = ["VAEDetector", "VQVAEDetector", "IForest"]
+    options = ["--part", "choices", "--seeds", "2", "--max-rows", "200", "--detectors", *names]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "families.py"), *options, "--out", "out"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "SKVAE_DATA": str(data_home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    titles = [line for line in done.stdout.splitlines() if line.startswith("#")]
+    assert titles == ["## choices, setting S", "## choices, setting U"]
+    assert done.stdout.count("| 29_Pima | ") == 2
+    assert all(done.stdout.count(f"| {name} | ") == 4 for name in names)
+    assert (tmp_path / "out" / "families.md").read_text().rstrip() == done.stdout.rstrip()
+    table = pd.read_csv(tmp_path / "out" / "families.csv")
+    assert len(table) == 4 * 2 * 2 * 3 and table["error"].isna().all()

@@ -127,6 +127,19 @@ def test_normal_names_the_label_that_is_trained_on(call, data, tmp_path):
     assert code == 0 and "trained on 110 rows" in out
 
 
+def test_few_labels_are_a_column_of_the_table(call, data, tmp_path):
+    frame = pd.read_csv(data / "people.csv", index_col="id")
+    X, y = frame[["age", "income", "size"]], np.where(frame["kind"] == "bad", -1, 0)
+    X.assign(known=y).to_csv(tmp_path / "known.csv")
+    fit = ("fit", tmp_path / "known.csv", "-o", tmp_path / "m.safetensors", "--index", "id")
+    known = ("--label", "known", "--train-on", "labels", "--json", *QUICK)
+    code, out, _ = call(*fit, *known)
+    same = skvae.VAEDetector(train_on="labels", max_steps=20, random_state=0).fit(X, y)
+    assert code == 0 and json.loads(out)["threshold"] == same.threshold_
+    code, _, err = call(*fit, *known, "--normal", "0")
+    assert code == 2 and "y must hold -1 for known anomalies" in " ".join(err.split())
+
+
 @pytest.mark.filterwarnings("ignore:alpha=0.05 needs at least 19 calibration rows:UserWarning")
 def test_a_threshold_that_nothing_passes(call, tmp_path):
     """Conformal, with too few rows held out for its rate: infinite, which JSON cannot hold."""

@@ -87,6 +87,9 @@ def test_every_method_takes_a_folder(folder):
     y = np.repeat([1, -1], [60, 30])
     labelled = ConvAEDetector(train_on="normal", threshold="f1", **TINY)
     assert labelled.fit(folder, y).threshold_ == labelled.fit(images, y).threshold_
+    few = ConvAEDetector(train_on="labels", anomaly_weight=1.0, **TINY)
+    y = np.repeat([0, -1, 1], [80, 5, 5])
+    assert few.fit(folder, y).threshold_ == few.fit(images, y).threshold_
     for display in (ReconstructionDisplay, ErrorMapDisplay):
         display.from_estimator(detector, some)
 
@@ -180,10 +183,10 @@ def test_the_next_batches_are_read_ahead_and_no_more():
 def test_large_images_leave_fewer_to_fit_a_score_on(folder, monkeypatch):
     detector = ConvVAEDetector(score="ssim", **TINY)
     assert len(detector.set_params(score="local").fit(folder).calibration_scores_) == N_IMAGES
-    monkeypatch.setattr("skvae.base._detector.MAX_REFERENCE_VALUES", 144 * 50)
-    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 40)
+    monkeypatch.setattr("skvae.base._score_fit.MAX_REFERENCE_VALUES", 144 * 50)
+    monkeypatch.setattr("skvae.base._score_fit.MIN_REFERENCE_ROWS", 40)
     assert len(detector.fit(folder).calibration_scores_) == 50
-    monkeypatch.setattr("skvae.base._detector.MIN_REFERENCE_ROWS", 60)
+    monkeypatch.setattr("skvae.base._score_fit.MIN_REFERENCE_ROWS", 60)
     assert len(detector.fit(folder).calibration_scores_) == 60
 
 

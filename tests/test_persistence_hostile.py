@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -174,6 +175,71 @@ def test_windows_lie_in_the_image(grid, tmp_path):
     detector._grid = detector._grid._replace(**grid)
     skvae.save(detector, path)
     with pytest.raises(ValueError, match="it has no _grid that a WindowDetector can have"):
+        skvae.load(path)
+
+
+COLORS = pd.DataFrame({"color": ["red", "blue", "green"] * 10, "x": X[:, 0], "old": X[:, 1] > 0})
+
+
+@pytest.mark.parametrize(
+    "attribute, change",
+    [
+        ("_encoding", {"slots": [np.array([0, 1, 2, 9]), np.array([0, 1, -1])]}),
+        ("_encoding", {"slots": [np.array([0, 1, 3, 4]), np.array([0, 1, -1])]}),
+        ("_encoding", {"slots": [np.array([0, 1, 2, 3])]}),
+        ("_encoding", {"costs": [np.zeros(4), np.zeros(2)]}),
+        ("_encoding", {"n_known": [0, 30]}),
+        ("_encoding", {"scaler": None}),
+        ("_encoding", {"kinds": ["category", "date", "boolean"]}),
+        ("_columns", {"kinds": ["category", "number"]}),
+        ("_columns", {"kinds": ["category", "number", "text"]}),
+        ("_columns", {"categories": [np.array(["a"]), np.empty(0), np.empty(0)]}),
+        ("_columns", {"categories": [np.array([1.0, 1.0]), np.empty(0), np.empty(0)]}),
+    ],
+    ids=str,
+)
+def test_columns_fit_their_encoding(attribute, change, tmp_path):
+    detector = skvae.MixedVAEDetector(max_steps=2, score="elbo", hidden_layer_sizes=4).fit(COLORS)
+    path = tmp_path / "model.safetensors"
+    setattr(detector, attribute, getattr(detector, attribute)._replace(**change))
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="it has no (_encoding|_columns|column_kinds_) that a Mix"):
+        skvae.load(path)
+
+
+@pytest.mark.parametrize(
+    "shape", [(-1, 4, 2), (1, 4, 1), (0,), (), (1, 4, 2.0), (1, LARGE), (LARGE, 4, 2)], ids=str
+)
+def test_encoded_shapes_are_those_of_tables(shape, tmp_path):
+    detector = skvae.MixedVAEDetector(max_steps=2, score="elbo", hidden_layer_sizes=4).fit(COLORS)
+    path = tmp_path / "model.safetensors"
+    detector._built["encoded_shape"] = shape
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match="cannot be loaded as a model: its"):
+        skvae.load(path)
+
+
+@pytest.mark.parametrize(
+    "attribute, change",
+    [
+        ("detectors_", lambda parts: []),
+        ("detectors_", lambda parts: [(*parts[0][:2], [0, 7])]),
+        ("detectors_", lambda parts: [(*parts[0][:2], [0, 1, 2])]),
+        ("detectors_", lambda parts: [(1, *parts[0][1:])]),
+        ("detectors_", lambda parts: [(parts[0][0], skvae.AEDetector(), parts[0][2])]),
+        ("_tails", lambda tails: []),
+        ("_tails", lambda tails: [tails[0]._replace(scale=0.0)]),
+        ("_tails", lambda tails: [tails[0]._replace(scores=np.empty(0))]),
+        ("_tails", lambda tails: [tails[0]._replace(n=1)]),
+    ],
+)
+def test_parts_of_a_fusion_lie_in_the_table(attribute, change, tmp_path):
+    inner = skvae.AEDetector(max_steps=2, score="reconstruction", hidden_layer_sizes=4)
+    detector = skvae.FusionDetector([("a", inner, [0, 1])]).fit(X)
+    path = tmp_path / "model.safetensors"
+    setattr(detector, attribute, change(getattr(detector, attribute)))
+    skvae.save(detector, path)
+    with pytest.raises(ValueError, match=f"it has no {attribute} that a FusionDetector can have"):
         skvae.load(path)
 
 

@@ -24,7 +24,7 @@ from skvae import ConvVAEDetector, VAEDetector
 from skvae._files import replacing_folder
 from skvae.base._road import map_scale
 from skvae.datasets import load_image_folder
-from skvae.detectors import WindowDetector
+from skvae.detectors import SlidingWindowDetector, WindowDetector
 from skvae.reports import _pictures, judge_image, write_report
 from skvae.reports import _report as report_module
 from skvae.reports._explained import explained, features_of
@@ -274,6 +274,14 @@ def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
     write_report(windows, images, tmp_path / "out", top_k=1)
     with Image.open(next((tmp_path / "out" / "pictures").iterdir())) as narrow:
         assert narrow.width > narrow.height
+
+
+def test_points_of_a_series_are_no_rows(tmp_path):
+    series = np.sin(np.arange(60.0))
+    detector = SlidingWindowDetector(VAEDetector(max_steps=2), 8).fit(series)
+    with pytest.raises(ValueError, match="A SlidingWindowDetector scores points of a series by"):
+        write_report(detector, series[:, None], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_unreadable(image_detector, tmp_path):

@@ -158,6 +158,34 @@ def test_labels_are_read_where_they_are_alone():
     assert_as_alone([(det, X, y) for det, _, _ in jobs_of(*params)])
 
 
+FEW = [
+    {},
+    {"anomaly_weight": 1.0},
+    {"anomaly_weight": 0.3, "contamination": 0.0, "n_estimators": 2},
+    {"anomaly_weight": 2.0, "latent_dim": 3, "score": ("density", "neighbors")},
+]
+
+
+@pytest.mark.parametrize("cls", [VAEDetector, AEDetector])
+def test_few_labels_of_their_own(cls, stacks):
+    X = rows(100)
+    labels = [np.r_[[-1] * n, [1] * m, [0] * (100 - n - m)] for n, m in ((4, 0), (4, 7), (9, 3))]
+    base = detector(cls, train_on="labels")
+    jobs = [(clone(base).set_params(**own), X, y) for y in labels for own in FEW]
+    # Those that push draw from all rows, the others from those that are no known anomalies.
+    assert_as_alone([*jobs, (detector(cls), X[4:], None), (detector(cls), X, None)])
+    assert sorted(stacks) == [1, 1, 3, 3, 6]
+
+
+def test_an_error_about_labels_is_the_error_of_its_own_job():
+    X, y = rows(), np.r_[-1, np.zeros(48)]
+    jobs = [(detector(train_on="labels", anomaly_weight=1.0), X, own) for own in (y, -y, y)]
+    first, second, third = fit_stack(jobs)
+    assert "y must hold -1 for known anomalies" in str(second.error)
+    assert first.error is None and third.error is None
+    assert_same(first.detector, third.detector, X)
+
+
 @pytest.mark.parametrize("cls", [VAEDetector, AEDetector])
 def test_rows_that_tie(cls):
     X = np.round(rows(97))[np.arange(97) % 5]  # five rows, again and again

@@ -51,5 +51,5 @@ def test_report_on_disk_and_a_later_run_takes_what_is_there(report):
 
 
 def test_an_unknown_family_is_named():
-    with pytest.raises(ValueError, match=r"unknown family 'VAEs'; known are: VAE, AE, conv"):
+    with pytest.raises(ValueError, match=r"unknown family 'VAEs'; known are: VAE, AE, hier"):
         families(detectors=["VAEs"], quick=True)

@@ -109,7 +109,10 @@ class DecisionMixin:
             search can be compared only if the score has the same units for all of them, such as
             nats of "elbo"; z-scores of a combined score have not.
         """
-        scores = self.score_samples(X)
+        return self._rating(self.score_samples(X), y)
+
+    def _rating(self, scores, y):
+        """What `score` says of values of ``score_samples``."""
         if y is None:
             return float(scores.mean())
         try:
@@ -121,7 +124,7 @@ class DecisionMixin:
             warnings.warn(
                 f"{error} score(X, y) ignores them and returns the mean score.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             return float(scores.mean())
         if is_anomaly is None:
@@ -230,12 +233,14 @@ class DecisionMixin:
         ValueError
             If no rows were held out for the threshold.
         """
-        check_is_fitted(self)
+        return self._p_values(self.anomaly_score(X))
+
+    def _p_values(self, scores):
         if not self.calibration_is_held_out_:
             raise ValueError(_NEEDS_HELD_OUT.format("p_values"))
         # Any alpha will do: p-values do not depend on it.
         calibration = Conformal(0.5).fit(self.calibration_scores_, self._calibration_y)
-        return calibration.p_values(self.anomaly_score(X))
+        return calibration.p_values(scores)
 
     # The parameter ``score``, which the method of that name hides.
 

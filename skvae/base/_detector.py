@@ -1,8 +1,8 @@
 """BaseDetector: parameters, and the fit of scaler, network, score and threshold, in that order.
 
-What a fitted detector does with rows stands in `_road`, and what follows from their scores in
-`_decisions`. A fit has three steps, so that `_stack` can train the networks of many detectors as
-one: ``_prepare``, training, ``_finish``.
+What a fit does once the network is trained stands in `_score_fit`, what a fitted detector does with
+rows in `_road`, and what follows from their scores in `_decisions`. A fit has three steps, so that
+`_stack` can train the networks of many detectors as one: ``_prepare``, training, ``_finish``.
 """
 
 import math
@@ -38,28 +38,26 @@ from skvae.base._input import (
     taken,
     unchanged_if_it_fails,
 )
-from skvae.base._road import RoadMixin, map_scale
+from skvae.base._road import RoadMixin
+from skvae.base._score_fit import ScoreFitMixin
 from skvae.likelihoods import LIKELIHOODS
-from skvae.metrics import anomaly_labels
+from skvae.metrics import anomaly_labels, known_labels
 from skvae.networks import ACTIVATIONS
-from skvae.scores import IMAGE_SCORES, SCORES, Combined, Ensemble, make_score
+from skvae.scores import (
+    IMAGE_SCORES,
+    NETWORK_SCORES,
+    SCORES,
+    Combined,
+    make_score,
+)
 from skvae.training import OPTIMIZERS, Autoencoder, Member, fit_autoencoders
-
-# Scores are fitted on at most so many trusted rows, so that their cost does not grow with n.
-MAX_REFERENCE_ROWS = 5000
-# Nor may they fill the memory, where they are large images.
-MAX_REFERENCE_VALUES = 1 << 25
-MIN_REFERENCE_ROWS = 200
-# A percentile of so many training scores is sure to a third of a percentage point.
-MAX_THRESHOLD_ROWS = 10_000
-# Error maps of so many training rows fix the scale that maps are drawn in.
-MAX_MAP_ROWS = 100
 
 
 class Plan(NamedTuple):
     """What a detector has settled before the training: rows by their indices, seeds, networks."""
 
     train: np.ndarray
+    anomalies: np.ndarray  # labelled ones to learn from, which are not among those of train
     held_out: np.ndarray
     is_normal: np.ndarray
     seeds: list
@@ -68,6 +66,7 @@ class Plan(NamedTuple):
 
 
 class BaseDetector(
+    ScoreFitMixin,
     DecisionMixin,
     ClassNamePrefixFeaturesOutMixin,
     RoadMixin,
@@ -83,7 +82,7 @@ class BaseDetector(
         "output_activation": [StrOptions(set(ACTIVATIONS)), None],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "score": [StrOptions(set(SCORES) | set(IMAGE_SCORES)), list, tuple, callable],
+        "score": [StrOptions({*SCORES, *IMAGE_SCORES, *NETWORK_SCORES}), list, tuple, callable],
         "threshold": [
             StrOptions({"percentile", "f1", "conformal"}),
             Interval(Real, None, None, closed="neither"),
@@ -91,7 +90,8 @@ class BaseDetector(
         ],
         "percentile": [Interval(Real, 0, 100, closed="neither"), None],
         "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
-        "train_on": [StrOptions({"all", "normal"})],
+        "train_on": [StrOptions({"all", "normal", "labels"})],
+        "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "max_steps": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -110,6 +110,8 @@ class BaseDetector(
 
     _fits_on_one_thread = False
     _takes_images = False
+    # Fitted attributes that the network is built by, beside the parameters and the features.
+    _built_by = ()
     # What the network says of each row that can be a score.
     _score_parts = ()
     _fuse = Combined
@@ -126,7 +128,8 @@ class BaseDetector(
         y : array-like of shape (n_samples,), default=None
             Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Read by
             ``threshold="f1"``, by an own threshold estimator and by ``train_on="normal"``; else
-            ignored.
+            ignored. With ``train_on="labels"``: -1 for known anomalies, +1 for known normal rows,
+            0 for all others.
 
         Returns
         -------
@@ -164,11 +167,18 @@ class BaseDetector(
         seeds = [seed, *more[1:].tolist()]
         train, held_out = self._split(is_normal, np.random.RandomState(seed))
         self.device_ = resolve_device(self.device)
-        rows = taken(X, train)
-        self._fit_scaler(rows)
-        x, x_valid = self._split_for_stopping(self._rows_to_train(rows), seed)
-        members = self._members(x, seeds)
-        return Plan(train, held_out, is_normal, seeds, members, x_valid)
+        self._fit_scaler(taken(X, train))
+        anomalies = self._labelled_anomalies(y, held_out)
+        weight = getattr(self, "anomaly_weight", 0.0)
+        rows = np.union1d(train, anomalies) if weight else train
+        labels = None if y is None else y[rows]
+        x = self._rows_to_train(taken(X, rows), labels)
+        labels = torch.as_tensor(labels) if self.train_on == "labels" else None
+        x, labels, x_valid = self._split_for_stopping(x, labels, seed)
+        members = [
+            each._replace(labels=labels, anomaly_weight=weight) for each in self._members(x, seeds)
+        ]
+        return Plan(train, anomalies, held_out, is_normal, seeds, members, x_valid)
 
     def _finish(self, plan, X, y, net):
         """Take the trained net, fit the score on trusted rows, and set the threshold."""
@@ -177,7 +187,9 @@ class BaseDetector(
         self._take_net(net, self._architecture(self._input_shape(X)))
         self.n_steps_ = net.n_steps - net.steps_left
         self.history_ = history_table(net.history, net.module_.network)
-        self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds)
+        is_known = y[plan.train] == 1 if self.train_on == "labels" else None
+        labelled = self._labelled(X, plan)
+        self.score_, scores = self._fit_score(taken(X, plan.train), plan.seeds, is_known, labelled)
         self._fit_threshold(X, y, plan, scores)
         self.error_map_scale_ = self._fit_map_scale(taken(X, plan.train))
 
@@ -254,7 +266,7 @@ class BaseDetector(
         """``y`` where a parameter reads it, else None."""
         needs = {
             "threshold='f1'": self.threshold == "f1",
-            "train_on='normal'": self.train_on == "normal",
+            f"train_on={self.train_on!r}": self.train_on != "all",
         }
         asking = " and ".join(name for name, asks in needs.items() if asks)
         if y is None and asking:
@@ -262,12 +274,14 @@ class BaseDetector(
         if y is None or not (asking or self._threshold_reads_labels):
             return None
         check_consistent_length(X, y)
-        return column_or_1d(y)
+        return known_labels(y) if self.train_on == "labels" else column_or_1d(y)
 
     def _normal_rows(self, X, y):
-        """Mask of the rows that may be trained on."""
+        """Mask of the rows that may be trained on, as if they were normal."""
         if self.train_on == "all":
             return np.ones(len(X), dtype=bool)
+        if self.train_on == "labels":
+            return y != -1
         is_anomaly = anomaly_labels(y)
         if is_anomaly.all():
             raise ValueError("train_on='normal' needs normal samples, but y holds only anomalies.")
@@ -287,32 +301,59 @@ class BaseDetector(
             )
         return np.sort(train), np.sort(held_out)
 
+    def _labelled_anomalies(self, y, held_out):
+        """Indices of the labelled anomalies to learn from: not those that the threshold reads."""
+        if self.train_on != "labels":
+            return np.empty(0, dtype=int)
+        anomalies = np.flatnonzero(y == -1)
+        if not (self._threshold_reads_labels and len(held_out)):
+            return anomalies
+        learned = np.setdiff1d(anomalies, held_out)
+        n_read = np.count_nonzero(y[held_out])
+        if len(learned) == 0 or n_read == 0:
+            raise ValueError(
+                f"calibration_fraction={self._held_out_fraction:g} leaves {len(learned)} labelled "
+                f"anomalies to train_on='labels' and {n_read} labelled rows to the threshold; each "
+                "needs one. Label more, or choose a threshold that reads no labels."
+            )
+        return learned
+
     def _fit_scaler(self, X):
         if not self._goes_on:
             self.scaler_ = fit_scaler(self.scaler, X)
 
-    def _rows_to_train(self, X):
-        """Rows that batches are gathered from."""
+    def _rows_to_train(self, X, labels):
+        """Rows that batches are gathered from; the labels are those of `_validate_labels`."""
         x = scaled(X, self.scaler_, self.device_)
-        if self.likelihood == "bernoulli" and not (0 <= x.min() and x.max() <= 1):
+        # The scaler has not seen labelled anomalies.
+        fitted = x[labels != -1] if self.train_on == "labels" else x
+        if self.likelihood == "bernoulli" and not (0 <= fitted.min() and fitted.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
                 f"in [{x.min():.4g}, {x.max():.4g}]. Use scaler='minmax' or another likelihood."
             )
         return x
 
-    def _split_for_stopping(self, x, seed):
-        """Rows to train on, and those that decide on stopping early."""
+    def _split_for_stopping(self, x, labels, seed):
+        """Rows to train on, their labels, and rows that decide on stopping early."""
         if not self.early_stopping:
-            return x, None
-        n_valid = max(1, round(self.validation_fraction * len(x)))
-        if n_valid >= len(x):
+            return x, labels, None
+        order = np.random.RandomState(seed).permutation(len(x))
+        n_rows = len(x)
+        if labels is not None:
+            # Labelled anomalies stand last: they are to be learned from.
+            is_anomaly = (labels == -1).numpy()[order]
+            order = np.r_[order[~is_anomaly], order[is_anomaly]]
+            n_rows -= is_anomaly.sum()
+        n_valid = max(1, round(self.validation_fraction * n_rows))
+        if n_valid >= n_rows:
             raise ValueError(
-                f"early_stopping holds out {n_valid} of {len(x)} rows and leaves none to train "
+                f"early_stopping holds out {n_valid} of {n_rows} rows and leaves none to train "
                 "on; lower validation_fraction."
             )
-        order = np.random.RandomState(seed).permutation(len(x))
-        return taken(x, order[n_valid:]), taken(x, order[:n_valid])
+        stay, held_out = order[n_valid:], order[:n_valid]
+        labels = None if labels is None else labels[stay]
+        return taken(x, stay), labels, taken(x, held_out)
 
     def _members(self, x, seeds):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -328,7 +369,10 @@ class BaseDetector(
 
     def _new_autoencoder(self, shape, generator):
         network = self._build_network(shape, generator)
-        return Autoencoder(network, LIKELIHOODS[self.likelihood](shape))
+        return Autoencoder(network, self._build_likelihood(shape))
+
+    def _build_likelihood(self, shape):
+        return LIKELIHOODS[self.likelihood](shape)
 
     def _training(self, plan):
         """Settings of the training that all members of a stack share."""
@@ -341,15 +385,18 @@ class BaseDetector(
         alone = self.early_stopping or self.callbacks or self.warm_start
         if alone or not isinstance(self.optimizer, str):
             return None
-        shape = tuple(plan.members[0].rows.shape)
+        shape = (*plan.members[0].rows.shape, plan.members[0].n_learned)
         training = [value for name, value in self._training(plan).items() if name != "verbose"]
-        code_dim = plan.members[0].autoencoder.network.code_dim
+        tensors = plan.members[0].autoencoder.state_dict().values()
+        shapes = [tuple(tensor.shape) for tensor in tensors]
         network = (getattr(self, name) for name in self._network_parameters)
-        return repr((type(self), shape, code_dim, self.likelihood, *network, *training))
+        built_for = self._input_shape(plan.members[0].rows)
+        return repr((type(self), shape, built_for, shapes, self.likelihood, *network, *training))
 
     def _architecture(self, n_features):
         """What the network was built by, and a warm start cannot change."""
         names = ("latent_dim", *self._network_parameters, "likelihood", "scaler", "n_estimators")
+        names = (*names, *self._built_by)
         return {"n_features": n_features} | {name: getattr(self, name) for name in names}
 
     @property
@@ -364,68 +411,6 @@ class BaseDetector(
     def _trim(self):
         """Share of a batch without gradient: twice the expected anomalies, half at most."""
         return min(2 * self.contamination, 0.5)
-
-    @property
-    def _distrust(self):
-        """Share of the rows that no score is fitted on: a margin wider, half at most."""
-        return min(3 * self.contamination, 0.5)
-
-    def _fit_score(self, X, seeds):
-        """The score, fitted on trusted rows, and the scores of these as if they were new to it.
-
-        There are none where the score learns nothing, or the trusted rows are not all of a kind
-        with the others.
-        """
-        score = Ensemble([self._make_score() for _ in seeds])
-        if not score.needs_fit:
-            return score, None
-        reference = taken(X, self._trusted_rows(X, np.random.RandomState(seeds[0])))
-        with torch.inference_mode():
-            x, output, error = _joined(self._blocks(reference), len(reference))
-            score.fit(x, output, error, self.net_.module_.unstack(), seeds)
-            return score, None if self._distrust else score.held_out(x, output, error)
-
-    def _trusted_rows(self, X, rng):
-        """Indices of the rows of smallest loss, the share that contamination leaves, sampled."""
-        rows = np.arange(len(X))
-        if self._distrust:
-            loss = self._by_block(self._loss, X)
-            n_trusted = max(2, math.ceil(round(len(X) * (1 - self._distrust), 9)))
-            rows = np.sort(np.argsort(loss, kind="stable")[:n_trusted])
-        most = min(MAX_REFERENCE_ROWS, MAX_REFERENCE_VALUES // math.prod(X.shape[1:]))
-        if len(rows) > max(most, MIN_REFERENCE_ROWS):
-            rows = np.sort(rng.choice(rows, max(most, MIN_REFERENCE_ROWS), replace=False))
-        return rows
-
-    def _loss(self, x, output, error):
-        loss = error.flatten(2).sum(2)
-        loss = loss if output.penalty is None else loss + self.beta * output.penalty
-        return loss.mean(0)
-
-    def _fit_map_scale(self, X):
-        """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
-        rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
-
-        def summed_over_channels(x, output, error):
-            maps = self.score_.error_map(x, output, error)
-            return maps.sum(1) if maps.ndim == 4 else maps
-
-        return map_scale(self._by_block(summed_over_channels, X[rows], dtype=np.float32))
-
-    def _fit_threshold(self, X, y, plan, scores):
-        """Set the threshold by ``scores`` of trusted rows, if there are any, or by scores of X."""
-        held_out, is_normal = plan.held_out, plan.is_normal
-        rows = held_out if len(held_out) else np.arange(len(X))
-        if not self._threshold_reads_labels:
-            rows = rows[is_normal[rows]]  # a percentile is a rate of false alarms
-            if len(held_out) == 0 and len(rows) > MAX_THRESHOLD_ROWS:
-                rng = np.random.RandomState(plan.seeds[0])
-                rows = np.sort(rng.choice(rows, MAX_THRESHOLD_ROWS, replace=False))
-        if scores is None or len(held_out) or self._threshold_reads_labels:
-            scores = self._anomaly_scores(taken(X, rows))
-        y = y[rows] if y is not None and self._threshold_reads_labels else None
-        self._use_threshold(self.threshold, scores, y, self.percentile)
-        self.calibration_is_held_out_ = len(held_out) > 0
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -447,25 +432,3 @@ def history_table(history, network):
     rows = list(history)
     recorded = {new: old for old, new in names.items() if old in rows[0]}
     return pd.DataFrame({new: [row[old] for row in rows] for new, old in recorded.items()})
-
-
-def _joined(blocks, n_rows):
-    """Rows, network output and error map of all blocks, each as one tensor.
-
-    These are filled block by block, because to join a list of blocks takes twice the memory.
-    """
-    joined, start = None, 0
-    for x, output, error in blocks:
-        if joined is None:
-            x_all, error_all = _like(x[None], n_rows), _like(error, n_rows)
-            output_all = output.map(lambda tensor: _like(tensor, n_rows))
-            joined = [x_all, *output_all.tensors, error_all]
-        for whole, part in zip(joined, [x[None], *output.tensors, error], strict=True):
-            whole[:, start : start + len(x)] = part
-        start += len(x)
-    return x_all[0], output_all, error_all
-
-
-def _like(tensor, n_rows):
-    """An empty tensor of so many rows."""
-    return tensor.new_empty(len(tensor), n_rows, *tensor.shape[2:])

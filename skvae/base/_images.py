@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from sklearn.utils.validation import validate_data
 
-from skvae.base._input import check_magnitude, holds_sizes
+from skvae.base._input import check_magnitude, holds_sizes, shape_of
 from skvae.networks import as_floats
 
 __all__ = [
@@ -99,7 +99,7 @@ def validate_images(
     that it is, and where ``layout`` is None its range, and so its layout, is not yet known.
     """
     X = _stacked(X)
-    shape = tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
+    shape = shape_of(X)
     has_images = len(shape) > 2
     if has_images:
         _check_shape_of_fit(shape[1:], layout)

@@ -104,8 +104,9 @@ def fit_scaler(scaler, X):
 def scaled(X, scaler, device):
     """Rows as the network takes them: scaled in the precision of ``X``, then float32."""
     x = X if scaler is None else scaler.transform(X)
-    # Writable, because torch warns of memory that it could not write to.
-    return torch.as_tensor(np.require(x, np.float32, "W"), device=device)
+    # Writable, because torch warns of memory that it could not write to; row by row, because sums
+    # round by the order in memory, which is another in a DataFrame.
+    return torch.as_tensor(np.require(x, np.float32, "CW"), device=device)
 
 
 def check_magnitude(values, X, names):
@@ -145,6 +146,11 @@ def taken(X, rows):
     if len(rows) == len(X):
         return X
     return X.subset(rows) if hasattr(X, "subset") else X[rows]
+
+
+def shape_of(X):
+    """Shape of an array-like."""
+    return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
 
 
 def sizes(given):

@@ -99,7 +99,7 @@ class RoadMixin(TransformerMixin):
 
         def bound(x, output, error):
             own = [(x, output.member(i), error[i]) for i in range(len(autoencoders))]
-            if output.penalty is None:
+            if output.log_var is None:
                 return -torch.stack([row_sums(each) for each in error]).mean(0)
             pairs = zip(own, autoencoders, strict=True)
             return -np.mean([Iwae().fit(*each, one, 0)(*each) for each, one in pairs], axis=0)
@@ -268,12 +268,16 @@ class RoadMixin(TransformerMixin):
         The network sees blocks of one fixed shape, the last one padded, so that the bits of a
         row's score do not depend on the rows beside it.
         """
-        module = self.net_.module_.eval()
+        self.net_.module_.eval()
         size = self._block_size
         for x in self._network_blocks(X):
-            output, error = module(padded(x, size))
+            output, error = self._evaluated(padded(x, size))
             without_padding = itemgetter((slice(None), slice(len(x))))
             yield x, output.map(without_padding), without_padding(error)
+
+    def _evaluated(self, rows):
+        """Output and error map of rows as the network takes them."""
+        return self.net_.module_(rows)
 
     def _network_blocks(self, X):
         """Rows as the network takes them, in blocks of at most `_block_size`."""

@@ -379,6 +379,8 @@ def train(detector, given, out, folder=None):
         X = X.to_numpy()  # columns without names
     needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
     y = given.is_anomaly() if needs_labels else None
+    if detector.train_on == "labels":
+        y = given.labels
     with saying_what_is_lost(f"{out} was not written", folder):
         if folder is None:
             detector.fit(X, y)

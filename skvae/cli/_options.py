@@ -21,7 +21,8 @@ PANELS = {
         "likelihood beta scaler"
     ).split(),
     "Score and threshold": (
-        "contamination score threshold percentile calibration_fraction train_on n_estimators"
+        "contamination score threshold percentile calibration_fraction train_on anomaly_weight "
+        "n_estimators"
     ).split(),
 }
 

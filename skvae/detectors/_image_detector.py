@@ -155,7 +155,7 @@ class ImageDetector(BaseDetector):
         if X.ndim == 2 and not self._goes_on:
             self._layout = table_layout(X, self._smallest_side)
 
-    def _rows_to_train(self, X):
+    def _rows_to_train(self, X, labels):
         return X if isinstance(X, LazyImages) else self._as_images(X).contiguous()
 
     @property

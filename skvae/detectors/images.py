@@ -4,10 +4,12 @@ from numbers import Real
 
 from sklearn.utils._param_validation import Interval
 
+from skvae.detectors._docs import documented
 from skvae.detectors._image_detector import ImageDetector
 from skvae.scores import IMAGE_SCORE
 
 
+@documented
 class ConvAEDetector(ImageDetector):
     """Convolutional autoencoder for images: `ConvVAEDetector` without a prior on the latents.
 
@@ -42,9 +44,7 @@ class ConvAEDetector(ImageDetector):
         Heights, in pixels, of the feature maps between whose places self-attention passes
         information, in encoder and decoder: of images of 28 x 28 and two convolutions 14 or 7.
         Pixels far apart then count together; a step takes longer. At most 1,024 places.
-    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
-            "identity"}, default="relu"
-        Of the hidden layers.
+    <activation>
     output_activation : str or None, default=None
         Of the output, a name as in ``activation``. None is "sigmoid", whose values are in [0, 1] as
         those of images are.
@@ -84,18 +84,20 @@ class ConvAEDetector(ImageDetector):
         of the images unless ``calibration_fraction`` says otherwise. It holds for images like them,
         so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
         has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
-    percentile : float, default=None
-        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
-        "conformal" and where the contamination is 0.
+    <percentile>
     calibration_fraction : float, default=None
         Share of the images held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else. Without it a percentile is only as good as scores of images that
         the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
         training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
-    train_on : {"all", "normal"}, default="all"
-        Whether images that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of images that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few images are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal images and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal images are never trimmed, and are trusted.
+    <anomaly_weight>
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None
@@ -104,15 +106,14 @@ class ConvAEDetector(ImageDetector):
     lr : float, default=0.002
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
         ``LRScheduler`` among the callbacks takes the place of that schedule.
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    <optimizer>
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the images and to stop once their loss has
         not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
         only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
         ``max_epochs`` for large sets.
-    validation_fraction : float, default=0.1
-    patience : int, default=5
-        In epochs.
+    <validation_fraction>
+    <patience>
     callbacks : list of skorch callbacks, default=None
         Instances, or (name, instance) pairs. What they may monitor is "train_loss",
         "reconstruction" and, with early stopping, "valid_loss". One that listens to batches
@@ -123,13 +124,11 @@ class ConvAEDetector(ImageDetector):
         Networks of the ensemble. They differ in initial weights and order of the images, and take
         turns in each step of the training, so ten take ten times the time of one. Their scores,
         calibrated, are averaged. See ``anomaly_score(X, return_std=True)``.
-    random_state : int, RandomState instance or None, default=None
-        With an int the same data give the same bits on one machine's CPU.
+    <random_state>
     warm_start : bool, default=False
         Whether another ``fit`` goes on from the weights of the last; ``history_``
         and ``n_steps_`` are those of the last fit.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+    <verbose>
 
     Attributes
     ----------
@@ -144,18 +143,15 @@ class ConvAEDetector(ImageDetector):
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats an image ("mse": in squared units).
-    latent_dim_ : int
-        Number of latents used.
-    n_steps_ : int
-        Number of batches trained on.
-    net_ : skorch.NeuralNet
-        Its ``module_`` holds the network and the likelihood.
+    <latent_dim_>
+    <n_steps_>
+    <net_>
     error_map_scale_ : tuple of two floats
         Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
         or zero if that is lower, and the 99.9 % quantile of the maps of 100 training images.
-    score_ : fitted score
-    thresholder_ : fitted threshold estimator
-    device_ : torch.device
+    <score_>
+    <thresholder_>
+    <device_>
     image_preparation_ : dict or None
         How the images of an `ImageFolder` were prepared: ``load_image_folder(path,
         **detector.image_preparation_)`` prepares others as they were. None after arrays.
@@ -210,6 +206,7 @@ class ConvAEDetector(ImageDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=1500,
         max_epochs=None,
         batch_size=128,
@@ -240,6 +237,7 @@ class ConvAEDetector(ImageDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -256,6 +254,7 @@ class ConvAEDetector(ImageDetector):
         self.verbose = verbose
 
 
+@documented
 class ConvVAEDetector(ImageDetector):
     """Convolutional variational autoencoder for images.
 
@@ -290,9 +289,7 @@ class ConvVAEDetector(ImageDetector):
         Heights, in pixels, of the feature maps between whose places self-attention passes
         information, in encoder and decoder: of images of 28 x 28 and two convolutions 14 or 7.
         Pixels far apart then count together; a step takes longer. At most 1,024 places.
-    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", \
-            "identity"}, default="relu"
-        Of the hidden layers.
+    <activation>
     output_activation : str or None, default=None
         Of the output, a name as in ``activation``. None is "sigmoid", whose values are in [0, 1] as
         those of images are.
@@ -336,18 +333,20 @@ class ConvVAEDetector(ImageDetector):
         of the images unless ``calibration_fraction`` says otherwise. It holds for images like them,
         so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
         has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
-    percentile : float, default=None
-        In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
-        alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
-        "conformal" and where the contamination is 0.
+    <percentile>
     calibration_fraction : float, default=None
         Share of the images held out of the training for the threshold, in [0, 1). None is 0.2 for
         "conformal" and 0 else. Without it a percentile is only as good as scores of images that
         the network has seen: of new MNIST images about 4 % exceed the 95th percentile after a
         training on 20,000 and 7 % on 5,000, which a share of 0.1 would mend.
-    train_on : {"all", "normal"}, default="all"
-        Whether images that ``y`` calls anomalies are trained on. With "normal" set
-        ``contamination=0`` as well, if the labels are to be trusted.
+    train_on : {"all", "normal", "labels"}, default="all"
+        What is made of images that ``y`` calls anomalies: they are trained on as all others; or
+        left out; or, where a few images are labelled, learned from. With "normal" set
+        ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
+        known anomalies, one at least, +1 for known normal images and 0 for all others. Known
+        anomalies are left out of the training and correct the score, which then counts log-odds
+        (`skvae.scores.Labelled`); known normal images are never trimmed, and are trusted.
+    <anomaly_weight>
     max_steps : int or None, default=1500
         Number of batches after which training ends, whatever the number of images.
     max_epochs : int or None, default=None
@@ -356,32 +355,26 @@ class ConvVAEDetector(ImageDetector):
     lr : float, default=0.002
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
         ``LRScheduler`` among the callbacks takes the place of that schedule.
-    optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    <optimizer>
     early_stopping : bool, default=False
         Whether to hold out ``validation_fraction`` of the images and to stop once their loss has
         not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
         only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
         ``max_epochs`` for large sets.
-    validation_fraction : float, default=0.1
-    patience : int, default=5
-        In epochs.
-    callbacks : list of skorch callbacks, default=None
-        Instances, or (name, instance) pairs. What they may monitor is "train_loss",
-        "reconstruction", "kl" and, with early stopping, "valid_loss". One that listens to batches
-        or gradients makes training use skorch's slower loop.
+    <validation_fraction>
+    <patience>
+    <callbacks>
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
     n_estimators : int, default=1
         Networks of the ensemble. They differ in initial weights and order of the images, and take
         turns in each step of the training, so ten take ten times the time of one. Their scores,
         calibrated, are averaged. See ``anomaly_score(X, return_std=True)``.
-    random_state : int, RandomState instance or None, default=None
-        With an int the same data give the same bits on one machine's CPU.
+    <random_state>
     warm_start : bool, default=False
         Whether another ``fit`` goes on from the weights of the last; ``history_``
         and ``n_steps_`` are those of the last fit.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line an epoch.
+    <verbose>
 
     Attributes
     ----------
@@ -396,18 +389,15 @@ class ConvVAEDetector(ImageDetector):
     history_ : DataFrame
         A row an epoch: epoch, loss, reconstruction, kl, valid_loss (with early stopping) and
         duration in seconds. Losses are in nats an image ("mse": in squared units).
-    latent_dim_ : int
-        Number of latents used.
-    n_steps_ : int
-        Number of batches trained on.
-    net_ : skorch.NeuralNet
-        Its ``module_`` holds the network and the likelihood.
+    <latent_dim_>
+    <n_steps_>
+    <net_>
     error_map_scale_ : tuple of two floats
         Ends of one scale for pictures of error maps, whose channels are summed: the 0.1 % quantile,
         or zero if that is lower, and the 99.9 % quantile of the maps of 100 training images.
-    score_ : fitted score
-    thresholder_ : fitted threshold estimator
-    device_ : torch.device
+    <score_>
+    <thresholder_>
+    <device_>
     image_preparation_ : dict or None
         How the images of an `ImageFolder` were prepared: ``load_image_folder(path,
         **detector.image_preparation_)`` prepares others as they were. None after arrays.
@@ -467,6 +457,7 @@ class ConvVAEDetector(ImageDetector):
         percentile=None,
         calibration_fraction=None,
         train_on="all",
+        anomaly_weight=0.0,
         max_steps=1500,
         max_epochs=None,
         batch_size=128,
@@ -498,6 +489,7 @@ class ConvVAEDetector(ImageDetector):
         self.percentile = percentile
         self.calibration_fraction = calibration_fraction
         self.train_on = train_on
+        self.anomaly_weight = anomaly_weight
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size

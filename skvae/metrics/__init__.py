@@ -11,7 +11,14 @@ how much of what labels would choose each of them finds.
 `pixel_roc_auc`, `pixel_average_precision` and `aupro` judge error maps of images by masks.
 """
 
-from skvae.metrics._labels import anomaly_labels, average_precision, f1, roc_auc, two_class_labels
+from skvae.metrics._labels import (
+    anomaly_labels,
+    average_precision,
+    f1,
+    known_labels,
+    roc_auc,
+    two_class_labels,
+)
 from skvae.metrics._pixels import aupro, pixel_average_precision, pixel_roc_auc
 from skvae.metrics._unlabelled import held_out_likelihood, pool_auc, stability
 
@@ -21,6 +28,7 @@ __all__ = [
     "average_precision",
     "f1",
     "held_out_likelihood",
+    "known_labels",
     "pixel_average_precision",
     "pixel_roc_auc",
     "pool_auc",

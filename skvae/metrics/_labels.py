@@ -55,6 +55,35 @@ def anomaly_labels(y):
     )
 
 
+def known_labels(y):
+    """Check labels of few rows: -1 for a known anomaly, +1 for a known normal row, 0 for unknown.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        At least one -1, and nothing but -1, 0 and +1.
+
+    Returns
+    -------
+    labels : ndarray of int64 of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds other values, or no -1: {0, 1} may as well mean 1 for an anomaly.
+    """
+    y = column_or_1d(y)
+    values = set(np.unique(y).tolist())
+    if y.dtype != bool and -1 in values and values <= {-1, 0, 1}:
+        return y.astype(np.int64)
+    shown = ", ".join(map(str, sorted(values, key=str)[:5]))
+    raise ValueError(
+        "y must hold -1 for known anomalies, one at least, +1 for known normal rows and 0 for all "
+        f"others; found {shown}{', ...' if len(values) > 5 else ''}. "
+        "Where 1 marks an anomaly and 0 all else, pass np.where(y == 1, -1, 0)."
+    )
+
+
 def two_class_labels(y, what):
     """Labels for a metric of two classes, or None, with a warning, where ``y`` holds one value.
 

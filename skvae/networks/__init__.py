@@ -2,18 +2,30 @@
 
 from skvae.networks._list import NetworkList
 from skvae.networks._output import Network, Output, as_floats
+from skvae.networks.adversarial import AdversarialMLP
+from skvae.networks.conditional import ConditionalMLPAutoencoder
 from skvae.networks.conv import ConvAutoencoder, ConvEncoder, smallest_side
+from skvae.networks.denoising import DenoisingMLP
+from skvae.networks.ladder import LadderAutoencoder
+from skvae.networks.mixed import MixedAutoencoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
+from skvae.networks.vq import VQMLP
 
 __all__ = [
     "ACTIVATIONS",
+    "AdversarialMLP",
     "COLUMNS",
+    "ConditionalMLPAutoencoder",
     "ConvAutoencoder",
     "ConvEncoder",
+    "DenoisingMLP",
+    "LadderAutoencoder",
     "MLPAutoencoder",
+    "MixedAutoencoder",
     "Network",
     "NetworkList",
     "Output",
+    "VQMLP",
     "as_floats",
     "n_padded",
     "smallest_side",

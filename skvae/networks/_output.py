@@ -25,6 +25,8 @@ class Output(NamedTuple):
     parts : dict of str to tensor of shape (n_members, n_samples)
         What else the network says of each row, such as the KL divergence of one level of latents:
         the history shows their means, and scores may read them.
+    given : tensor of shape (n_members, n_samples, n_given) or None
+        What ``decode`` needs beside latents, such as a class; None where latents are all.
     """
 
     x_hat: torch.Tensor
@@ -32,24 +34,33 @@ class Output(NamedTuple):
     log_var: torch.Tensor | None = None
     penalty: torch.Tensor | None = None
     parts: Mapping[str, torch.Tensor] = MappingProxyType({})
+    given: torch.Tensor | None = None
 
     @property
     def tensors(self):
         """All tensors that are there, in one order."""
-        *fields, parts = self
-        return [each for each in (*fields, *parts.values()) if each is not None]
+        *fields, parts, given = self
+        return [each for each in (*fields, *parts.values(), given) if each is not None]
 
     def map(self, function):
         """``function`` of each tensor, as an output."""
-        *fields, parts = self
-        return Output(
-            *(None if each is None else function(each) for each in fields),
-            {name: function(each) for name, each in parts.items()},
-        )
+
+        def mapped(tensor):
+            return None if tensor is None else function(tensor)
+
+        *fields, parts, given = self
+        parts = {name: function(each) for name, each in parts.items()}
+        return Output(*map(mapped, fields), parts, mapped(given))
 
     def member(self, i):
         """Output of one member, without the member dimension."""
         return self.map(lambda tensor: tensor[i])
+
+    def where(self, mask, other):
+        """Tensors of this output in rows of a mask, (n_members, n_samples); else another's."""
+        pairs = zip(self.tensors, other.tensors, strict=True)
+        chosen = iter([torch.where(like(mask, own), own, another) for own, another in pairs])
+        return self.map(lambda _: next(chosen))
 
     @staticmethod
     def joined(outputs, dim):
@@ -59,6 +70,11 @@ class Output(NamedTuple):
             [torch.cat(parts, dim) for parts in zip(*(o.tensors for o in outputs), strict=True)]
         )
         return first.map(lambda _: next(tensors))
+
+
+def like(mask, values):
+    """A mask of rows with as many dimensions as values of these rows."""
+    return mask.reshape(*mask.shape, *(1 for _ in values.shape[mask.ndim :]))
 
 
 class Network(nn.Module):

@@ -1,6 +1,7 @@
 """The convolutional autoencoder, plain or variational, and the encoder that classifiers share."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -22,6 +23,23 @@ GAIN = math.sqrt(6)
 IN_PLACE = ACTIVATIONS | {"relu": torch.relu_}
 
 
+class Steps(NamedTuple):
+    """Kernel, stride and padding of convolutions, each (down, across)."""
+
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+
+
+OF_IMAGES = Steps((KERNEL, KERNEL), (STRIDE, STRIDE), (PADDING, PADDING))
+# A series is an image of one row.
+OF_SERIES = Steps((1, KERNEL), (1, STRIDE), (0, PADDING))
+
+
+def _steps(image_shape):
+    return OF_SERIES if image_shape[1] == 1 else OF_IMAGES
+
+
 def smallest_side(channels):
     """Pixels that a side of an image must have, so that each convolution can halve it."""
     return STRIDE ** len(channels)
@@ -34,37 +52,41 @@ def _draw(shape, fan_in, generator, gain=1.0):
 
 
 class HalvingConv(nn.Module):
-    """A 4x4 convolution of stride 2: a channel of h x w becomes h/2 x w/2."""
+    """A convolution of kernel 4 and stride 2: a channel of h x w becomes h/2 x w/2."""
 
-    def __init__(self, n_in, n_out, generator):
+    def __init__(self, n_in, n_out, generator, steps=OF_IMAGES):
         super().__init__()
-        fan_in = n_in * KERNEL**2
-        self.weight = _draw((n_out, n_in, KERNEL, KERNEL), fan_in, generator, GAIN)
+        self.steps = steps
+        fan_in = n_in * math.prod(steps.kernel)
+        self.weight = _draw((n_out, n_in, *steps.kernel), fan_in, generator, GAIN)
         self.bias = _draw((n_out,), fan_in, generator)
 
     def forward(self, x):
-        return F.conv2d(x, self.weight, self.bias, STRIDE, PADDING)
+        return F.conv2d(x, self.weight, self.bias, self.steps.stride, self.steps.padding)
 
 
 class DoublingConv(nn.Module):
-    """A 4x4 transposed convolution of stride 2: a channel of h x w becomes 2h x 2w."""
+    """A transposed convolution of kernel 4 and stride 2: a channel of h x w becomes 2h x 2w."""
 
-    def __init__(self, n_in, n_out, generator, gain=1.0):
+    def __init__(self, n_in, n_out, generator, gain=1.0, steps=OF_IMAGES):
         super().__init__()
-        fan_in = n_in * (KERNEL // STRIDE) ** 2  # what reaches one pixel
-        self.weight = _draw((n_in, n_out, KERNEL, KERNEL), fan_in, generator, gain)
+        self.steps = steps
+        # What reaches one pixel.
+        fan_in = n_in * math.prod(steps.kernel) // math.prod(steps.stride)
+        self.weight = _draw((n_in, n_out, *steps.kernel), fan_in, generator, gain)
         self.bias = _draw((n_out,), fan_in, generator)
 
     def forward(self, x):
+        kernel, stride, padding = self.steps
         if self.weight.shape[1] > 1:
-            return F.conv_transpose2d(x, self.weight, self.bias, STRIDE, PADDING)
+            return F.conv_transpose2d(x, self.weight, self.bias, stride, padding)
         # The same map as a product and a fold: faster with one output channel, and only then,
         # because a transposed convolution computes that one in a block of many.
         n, n_in, height, width = x.shape
-        rows = x.permute(0, 2, 3, 1).reshape(-1, n_in) @ self.weight.view(n_in, KERNEL**2)
-        columns = rows.view(n, height * width, KERNEL**2).transpose(1, 2)
-        size = (STRIDE * height, STRIDE * width)
-        return F.fold(columns, size, KERNEL, padding=PADDING, stride=STRIDE) + self.bias
+        rows = x.permute(0, 2, 3, 1).reshape(-1, n_in) @ self.weight.view(n_in, -1)
+        columns = rows.view(n, height * width, -1).transpose(1, 2)
+        size = (stride[0] * height, stride[1] * width)
+        return F.fold(columns, size, kernel, padding=padding, stride=stride) + self.bias
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -103,9 +125,14 @@ def _connected(sizes, generator):
 
 
 def _padded_shape(image_shape, channels):
-    """Channels, and sides rounded up to what can be halved once a convolution."""
+    """Channels, and sides rounded up to what can be halved once a convolution.
+
+    The height of a series stays 1, and its length may be less than the smallest side.
+    """
     n_channels, *sides = image_shape
     smallest = smallest_side(channels)
+    if sides[0] == 1:
+        return n_channels, 1, smallest * math.ceil(sides[1] / smallest)
     if min(sides) < smallest:
         raise ValueError(
             f"Images of {sides[0]} x {sides[1]} are too small for channels={tuple(channels)}: each "
@@ -115,9 +142,11 @@ def _padded_shape(image_shape, channels):
     return n_channels, *(smallest * math.ceil(side / smallest) for side in sides)
 
 
-def _map_shapes(height, width, channels):
+def _map_shapes(padded_shape, channels):
     """(channels, height, width) of the feature maps after each halving."""
-    sides = ((height // STRIDE**i, width // STRIDE**i) for i in range(1, len(channels) + 1))
+    _, height, width = padded_shape
+    down, across = _steps(padded_shape).stride
+    sides = ((height // down**i, width // across**i) for i in range(1, len(channels) + 1))
     return [(n, *side) for n, side in zip(channels, sides, strict=True)]
 
 
@@ -164,12 +193,13 @@ class ConvEncoder(nn.Module):
         self.activation = activation
         widths = [n_channels, *channels]
         self.convolutions = nn.ModuleList(
-            HalvingConv(a, b, generator) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            HalvingConv(a, b, generator, _steps(image_shape))
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
         self.norms = nn.ModuleList(_norm(norm, n) for n in channels)
-        shapes = _map_shapes(self.height, self.width, channels)
+        shapes = _map_shapes((n_channels, self.height, self.width), channels)
         self.attention = attention_layers(attention, shapes, generator)
-        n_flat = widths[-1] * self.height * self.width // smallest_side(channels) ** 2
+        n_flat = math.prod(shapes[-1])
         self.connected = _connected([n_flat, *hidden_layer_sizes], generator)
         n_last = [n_flat, *hidden_layer_sizes][-1]
         self.connected.append(StackedLinear(n_last, out_features, generator))
@@ -217,22 +247,21 @@ class ConvDecoder(nn.Module):
         generator,
     ):
         super().__init__()
-        n_channels, height, width = _padded_shape(image_shape, channels)
-        smallest = smallest_side(channels)
+        shapes = _map_shapes(_padded_shape(image_shape, channels), channels)[::-1]
+        n_first, height, width = shapes[0]
         self.image_size = tuple(image_shape[1:])
-        self.first_shape = (height // smallest, width // smallest, channels[-1])
+        self.first_shape = height, width, n_first
         self.activation = activation
         self.output_activation = output_activation
         sizes = [latent_dim, *reversed(hidden_layer_sizes), math.prod(self.first_shape)]
         self.connected = _connected(sizes, generator)
-        widths = list(reversed(channels))
+        widths, steps = list(reversed(channels)), _steps(image_shape)
         self.convolutions = nn.ModuleList(
-            DoublingConv(a, b, generator, GAIN)
+            DoublingConv(a, b, generator, GAIN, steps)
             for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.convolutions.append(DoublingConv(widths[-1], n_channels, generator))
+        self.convolutions.append(DoublingConv(widths[-1], image_shape[0], generator, steps=steps))
         self.norms = nn.ModuleList(_norm(norm, n) for n in widths[1:])
-        shapes = _map_shapes(height, width, channels)[::-1]
         self.attention = attention_layers(attention, shapes, generator)
 
     def forward(self, z):
@@ -251,7 +280,7 @@ class ConvDecoder(nn.Module):
 
 
 class ConvAutoencoder(Network):
-    """Convolutional encoder and mirrored decoder, for images of any size.
+    """Convolutional encoder and mirrored decoder, for images of any size, and for series.
 
     Sides that cannot be halved once a convolution are padded with zeros on the right and at the
     bottom, and the reconstruction is cropped to the image. Inside, the channels stand last in
@@ -260,9 +289,11 @@ class ConvAutoencoder(Network):
     Parameters
     ----------
     image_shape : (channels, height, width)
+        Of height 1 they are series, of any length.
     latent_dim : int
     channels : sequence of int, default=(16, 32)
-        Output channels of each 4x4 convolution of stride 2; the decoder has them in reverse.
+        Output channels of each 4x4 convolution of stride 2, of series 1x4; the decoder has them in
+        reverse.
     hidden_layer_sizes : sequence of int, default=(128,)
         Widths of the fully connected layers between convolutions and code.
     activation, output_activation : str

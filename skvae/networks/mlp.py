@@ -80,8 +80,13 @@ class MLPAutoencoder(Network):
     variational : bool
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
+    n_given : (int, int), default=(0, 0)
+        Columns that the encoder, and the decoder, are given beside features and latents; they are
+        not reconstructed.
     generator : torch.Generator
         Of the initial weights.
+    n_outputs : int, default=None
+        Numbers that are decoded; None is ``n_features``.
     """
 
     is_batched = True
@@ -95,18 +100,22 @@ class MLPAutoencoder(Network):
         activation="relu",
         output_activation="identity",
         variational=True,
+        n_given=(0, 0),
         generator,
+        n_outputs=None,
     ):
         super().__init__()
         self.n_features = n_features
+        self.n_given = n_given
         self.latent_dims = (latent_dim,)
         self.code_dim = n_padded(latent_dim)
         self.variational = variational
         self.activation = activation
         self.output_activation = output_activation
         code = 2 * latent_dim if variational else latent_dim
-        down = [n_features, *hidden_layer_sizes, code]
-        up = [latent_dim, *reversed(hidden_layer_sizes), n_features]
+        down = [n_features + n_given[0], *hidden_layer_sizes, code]
+        # What is given comes first, so that the latents can be padded.
+        up = [n_given[1] + latent_dim, *reversed(hidden_layer_sizes), n_outputs or n_features]
         self.encoder = self._layers(down, generator)
         self.decoder = self._layers(up, generator)
         self._pad_code(latent_dim)
@@ -159,9 +168,14 @@ class MLPAutoencoder(Network):
         mean, log_var = code.split(self.code_dim, dim=-1)
         return mean, log_var.clamp(*LOG_VAR_RANGE)
 
-    def decode(self, z):
-        """Reconstruction of each code."""
+    def given(self, x):
+        """What the decoder is given of each row beside the latents; here nothing."""
+        return None
+
+    def decode(self, z, given=None):
+        """Reconstruction of each code, under what is given."""
         z = F.pad(z, (0, self.code_dim - z.shape[-1]))
+        z = z if given is None else torch.cat([given, z], -1)
         return ACTIVATIONS[self.output_activation](self._run(self.decoder, z))
 
     def forward(self, x, noise=None):
@@ -175,9 +189,15 @@ class MLPAutoencoder(Network):
             0 from a member's ``latent_dim`` on.
         """
         mean, log_var = self.encode(x)
+        given = self.given(x)
         if not self.variational:
-            return Output(self.decode(mean), mean[..., : self.latent_dim])
+            return Output(self.decode(mean, given), mean[..., : self.latent_dim], given=given)
         z = mean if noise is None else torch.addcmul(mean, noise, torch.exp(0.5 * log_var))
         kl = 0.5 * ((mean.square() + log_var.exp() - log_var).sum(-1) - self.code_dim)
-        x_hat = self.decode(z)
-        return Output(x_hat, mean[..., : self.latent_dim], log_var[..., : self.latent_dim], kl)
+        return Output(
+            self.decode(z, given),
+            mean[..., : self.latent_dim],
+            log_var[..., : self.latent_dim],
+            kl,
+            given=given,
+        )

@@ -17,6 +17,9 @@ from sklearn.preprocessing import (
 from skvae import detectors, scores, thresholds
 from skvae.base._images import ImageLayout
 from skvae.classifiers import CNNClassifier
+from skvae.detectors._columns import Columns
+from skvae.detectors._encoding import Encoding
+from skvae.detectors.fusion import Tail
 from skvae.detectors.windows import Grid
 from skvae.persistence._file import Refused
 
@@ -52,7 +55,7 @@ PARTS = {
     **SCALERS,
     "GaussianMixture": GaussianMixture,
 }
-RECORDS = {"Grid": Grid, "ImageLayout": ImageLayout}
+RECORDS = {each.__name__: each for each in (Columns, Encoding, Grid, ImageLayout, Tail)}
 OPTIMIZERS = {
     each.__name__: each
     for each in vars(torch.optim).values()

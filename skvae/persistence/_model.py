@@ -30,7 +30,8 @@ def save(detector, path):
     Parameters
     ----------
     detector : detector of skvae, or CNNClassifier
-        That of a `WindowDetector` must be one of skvae as well.
+        Those of a `WindowDetector`, a `SlidingWindowDetector` or a `FusionDetector` must be of
+        skvae as well.
     path : str or path-like
         By convention it ends in ``.safetensors``. An existing file is replaced once the new one is
         complete, whatever it holds, as by `numpy.save`; its folder is made if there is none.

@@ -11,6 +11,8 @@ from skvae.persistence._file import Refused
 from skvae.training import Autoencoder
 
 MAX_LAYERS = 1000
+# What a network may be built for, the first that it has.
+SHAPES = ("image_shape", "encoded_shape", "n_features")
 
 
 def network(estimator, built, weights, n_bytes):
@@ -35,6 +37,8 @@ def network(estimator, built, weights, n_bytes):
     sizes = ("hidden_layer_sizes", "channels", "image_shape", "n_features", "out_features")
     for name in sizes:
         check_sizes(name, built.get(name, ()))
+    if "encoded_shape" in built:
+        _check_encoded_shape(built["encoded_shape"])
     with torch.device("meta"):  # where tensors have a shape and no memory
         if isinstance(estimator, CNNClassifier):
             module = ConvEncoder(**built, generator=None)
@@ -59,10 +63,26 @@ def check_sizes(name, sizes):
         raise Refused(f"its {name} is none of at most {MAX_LAYERS} integers of at least 1.")
 
 
+def _check_encoded_shape(shape):
+    """Refuse what is no number of numbers, and numbers of slots of each column of categories."""
+    are_sizes = isinstance(shape, tuple) and all(type(size) is int for size in shape)
+    if (
+        not are_sizes
+        or not shape
+        or shape[0] < 0
+        or min(shape[1:], default=2) < 2
+        or not any(shape)
+    ):
+        raise Refused("its encoded_shape is none that a table can have.")
+
+
 def _of_detector(detector, built, n_bytes):
-    shape = built.get("image_shape", built["n_features"])
-    params = {key: each for key, each in built.items() if key not in ("n_features", "image_shape")}
+    shape = next(built[name] for name in SHAPES if name in built)
+    fitted = (*SHAPES, *detector._built_by)
+    params = {key: each for key, each in built.items() if key not in fitted}
     template = type(detector)().set_params(**params)
+    for name in detector._built_by:
+        setattr(template, name, built[name])
     template._validate_params()
     template._check_network_parameters()
     template.n_features_in_ = built["n_features"]

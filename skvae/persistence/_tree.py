@@ -85,6 +85,9 @@ class Encoder:
     def _tuple(self, value, path):
         return {"tuple": self._list(value, path)}
 
+    def _slice(self, value, path):
+        return {"slice": self._list((value.start, value.stop, value.step), path)}
+
     def _dict(self, value, path):
         return {"dict": self.attributes(value, f"{path}.")}
 
@@ -153,6 +156,7 @@ class Encoder:
         ((float,), _float),
         ((list,), _list),
         ((tuple,), _tuple),
+        ((slice,), _slice),
         ((dict,), _dict),
         ((np.ndarray, np.memmap), _array),
         ((torch.Tensor, torch.nn.Parameter), _tensor),
@@ -310,6 +314,7 @@ class Decoder:
     _decoders = {
         "float": _float,
         "number": _number,
+        "slice": lambda self, content: slice(*self.decode(content)),
         "tuple": lambda self, content: tuple(self.decode(content)),
         "dict": attributes,
         "array": _array,

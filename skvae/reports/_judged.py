@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from skvae.base._input import LARGEST_VALUE
 from skvae.datasets import ImageFolder
+from skvae.detectors import SlidingWindowDetector
 from skvae.thresholds import Conformal, Percentile
 
 ROWS_AT_ONCE = 8192
@@ -72,7 +73,17 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
         Of the images or rows of an array.
     verbose : int
         1 shows a progress bar.
+
+    Raises
+    ------
+    ValueError
+        If the detector is of time series, whose rows depend on each other.
     """
+    if isinstance(detector, SlidingWindowDetector):
+        raise ValueError(
+            "A SlidingWindowDetector scores points of a series by those beside them, and a report "
+            "judges rows one by one: use its methods in Python."
+        )
     key, names = _names(X) if names is None else ("name", list(names))
     if len(names) != len(X):
         raise ValueError(f"There are {len(names)} names for {len(X)} rows or images.")

@@ -46,11 +46,13 @@ def described_value(value):
 
 
 def described_training(net, rows):
-    """What a net begins with, by name: rows, those that stop it early, and its weights."""
+    """What a net begins with, by name: rows, labels, rows that stop it early, and its weights."""
     _, rows_to_stop = net.get_split_datasets(rows, None)
     described = {"training rows": _described_rows(rows)}
     if rows_to_stop is not None:
         described["validation rows"] = _described_rows(rows_to_stop.X)
+    if net._has_known or net._n_pushed:
+        described["labels"] = _digest(net._labels)
     return described | {"initial weights": _digest(net.module_.state_dict().values())}
 
 

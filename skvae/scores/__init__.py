@@ -15,6 +15,7 @@ from copy import deepcopy
 
 from skvae.scores._base import FunctionScore, Part, Score
 from skvae.scores._blocks import BLOCK_IMAGES, BLOCK_ROWS, block_size, by_rows, padded, row_sums
+from skvae.scores._denoising import Denoising
 from skvae.scores._errors import (
     Elbo,
     Iwae,
@@ -28,12 +29,14 @@ from skvae.scores._features import FeatureDensity, FeatureNeighbors, ImageScore,
 from skvae.scores._fusion import Combined, Ensemble, SmoothMax
 from skvae.scores._image_features import hog, ssim_map
 from skvae.scores._images import DescriptionLength, Local, Relative, Ssim
+from skvae.scores._labelled import Labelled
 from skvae.scores._latent_residual import Density, Neighbors, fit_mixture
 
 __all__ = [
     "BLOCK_IMAGES",
     "BLOCK_ROWS",
     "Combined",
+    "Denoising",
     "Density",
     "DescriptionLength",
     "Elbo",
@@ -45,9 +48,11 @@ __all__ = [
     "IMAGE_SCORES",
     "ImageScore",
     "Iwae",
+    "Labelled",
     "Latent",
     "Local",
     "Mahalanobis",
+    "NETWORK_SCORES",
     "Neighbors",
     "Part",
     "Perceptual",
@@ -95,6 +100,13 @@ IMAGE_SCORES = {
     "hog_neighbors": FeatureNeighbors,
 }
 
+# For detectors whose networks know what they read.
+NETWORK_SCORES = {
+    "denoising": Denoising,
+    "discriminator_features": lambda: Part("discriminator_features"),
+    "rarity": lambda: Part("rarity"),
+}
+
 # What an image looks like against what the network makes of it, among its like; its shape against
 # the shapes of the training; and its pixels one by one.
 IMAGE_SCORE = ("local", "hog_density", "description_length")
@@ -103,7 +115,7 @@ IMAGE_SCORE = ("local", "hog_density", "description_length")
 def make_score(score, fuse=Combined):
     """The score that a name, a function, or a list of them, which ``fuse`` joins, stands for."""
     if isinstance(score, str):
-        names = SCORES | IMAGE_SCORES
+        names = SCORES | IMAGE_SCORES | NETWORK_SCORES
         if score not in names:
             raise ValueError(f"score={score!r} is unknown; choose among {sorted(names)}.")
         return names[score]()

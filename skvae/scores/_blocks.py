@@ -68,6 +68,16 @@ def scale_of(values, floor):
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
+def latent_scale(output):
+    """Standard deviation of each latent; where something is given at least that of the prior, 1.
+
+    A latent that says nothing still varies a little with what is given: in units of its own
+    deviation it would make every rare condition an anomaly.
+    """
+    floor = torch.zeros(1) if output.given is None else torch.ones(1)
+    return scale_of(output.latent, floor.to(output.latent))
+
+
 def as_array(values):
     """Tensor or array as a float64 array."""
     return np.asarray(values.cpu() if torch.is_tensor(values) else values, dtype=np.float64)

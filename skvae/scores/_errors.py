@@ -9,7 +9,15 @@ from torch.nn import functional as F
 
 from skvae.networks import COLUMNS
 from skvae.scores._base import Score
-from skvae.scores._blocks import as_array, block_size, by_rows, padded, row_sums, scale_of
+from skvae.scores._blocks import (
+    as_array,
+    block_size,
+    by_rows,
+    latent_scale,
+    padded,
+    row_sums,
+    scale_of,
+)
 
 N_DRAWS = 6
 
@@ -75,7 +83,7 @@ class Latent(Score):
 
     def fit(self, x, output, error, autoencoder, random_state):
         self.mean_ = output.latent.mean(0)
-        self.scale_ = scale_of(output.latent, torch.zeros_like(self.mean_))
+        self.scale_ = latent_scale(output)
         return self
 
     def __call__(self, x, output, error):
@@ -112,13 +120,15 @@ class _Sampled(Score):
         std = torch.exp(0.5 * output.log_var)
         for noise in self.draws_:
             z = output.latent + noise * std
-            yield noise, z, self.autoencoder_.likelihood(x, self._decoded(z, x.shape[1:])[None])[0]
+            x_hat = self._decoded(z, output.given, x.shape[1:])
+            yield noise, z, self.autoencoder_.likelihood(x, x_hat[None])[0]
 
-    def _decoded(self, z, shape):
+    def _decoded(self, z, given, shape):
         decode = self.autoencoder_.network.decode
         if len(shape) > 1:
             return by_rows(lambda block: decode(block[None])[0], z, size=block_size(shape))
-        return decode(padded(z)[None])[0, : len(z)]
+        code = [padded(each)[None] for each in (z, given) if each is not None]
+        return decode(*code)[0, : len(z)]
 
 
 class ReconstructionProbability(_Sampled):

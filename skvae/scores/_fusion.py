@@ -32,7 +32,7 @@ class Combined(Score):
             score.fit(x, output, error, autoencoder, random_state)
             held_out.append(as_array(score.held_out(x, output, error)))
         self.means_ = np.array([scores.mean() for scores in held_out])
-        self.scales_ = np.array([_spread(scores) for scores in held_out])
+        self.scales_ = np.array([spread(scores) for scores in held_out])
         return self
 
     def __call__(self, x, output, error):
@@ -127,17 +127,24 @@ class Ensemble:
         self.scores = scores
         self.needs_fit = len(scores) > 1 or scores[0].needs_fit
 
-    def fit(self, x, output, error, autoencoders, seeds):
-        """Fit each member's score; ``output`` and ``error`` have their member dimension."""
+    def fit(self, x, output, error, autoencoders, seeds, labelled=None):
+        """Fit each member's score; ``output`` and ``error`` have their member dimension.
+
+        ``labelled`` are rows to learn of that need not be trusted, with output, error, and a mask
+        of those that are anomalies.
+        """
         held_out = []
         for i, score in enumerate(self.scores):
             own = x, output.member(i), error[i]
             score.fit(*own, autoencoders[i], seeds[i])
+            if labelled is not None:
+                rows, their_output, their_error, is_anomaly = labelled
+                score.learn(rows, their_output.member(i), their_error[i], is_anomaly)
             if len(self.scores) > 1:
                 held_out.append(as_array(score.held_out(*own)))
         if len(self.scores) > 1:
             self.means_ = np.array([scores.mean() for scores in held_out])
-            self.scales_ = np.array([_spread(scores) for scores in held_out])
+            self.scales_ = np.array([spread(scores) for scores in held_out])
         return self
 
     def by_member(self, x, output, error):
@@ -171,7 +178,7 @@ class Ensemble:
         return sum(weight * values for weight, values in zip(weights, maps, strict=True))
 
 
-def _spread(scores):
+def spread(scores):
     """Standard deviation; 1 where nothing but rounding tells the scores apart."""
-    spread = scores.std()
-    return spread if spread > 1e-9 * max(1.0, abs(scores.mean())) else 1.0
+    deviation = scores.std()
+    return deviation if deviation > 1e-9 * max(1.0, abs(scores.mean())) else 1.0

@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 
 from skvae.scores._base import Score
-from skvae.scores._blocks import as_array, scale_of
+from skvae.scores._blocks import as_array, latent_scale, scale_of
 
 N_FOLDS = 4
 MAX_COMPONENTS = 20
@@ -32,7 +32,7 @@ class _LatentResidualSpace(Score):
         zero = torch.zeros(1, device=x.device)
         # A feature that is reconstructed perfectly must not outweigh all others for ever.
         floor = 0.01 * scale_of(x, zero)
-        self.latent_scale_ = scale_of(output.latent, zero)
+        self.latent_scale_ = latent_scale(output)
         self.residual_scale_ = torch.maximum(scale_of(x - output.x_hat, zero), floor)
         return self._space(x, output)
 

@@ -17,7 +17,18 @@ from skvae.datasets import (
     render_plots,
 )
 from skvae.datasets._adbench import adbench_files
-from skvae.detectors import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector
+from skvae.detectors import (
+    AdversarialAEDetector,
+    AEDetector,
+    ConvAEDetector,
+    ConvVAEDetector,
+    DenoisingAEDetector,
+    HierarchicalVAEDetector,
+    MixedVAEDetector,
+    VAEDetector,
+    VQVAEDetector,
+    WindowDetector,
+)
 from skvae.studies._images import (
     CONTROL,
     as_floats,
@@ -32,8 +43,22 @@ from skvae.studies.baselines import pyod_baseline
 from skvae.studies.report import markdown_table, new_figure, write_figure, write_tables, write_text
 
 # A new family is one line here: of tables, which see images as flat rows of pixels, or of images.
-ROWS = {"VAE": VAEDetector, "AE": AEDetector}
-IMAGES = {"convolutional VAE": ConvVAEDetector, "convolutional AE": ConvAEDetector}
+ROWS = {
+    "VAE": VAEDetector,
+    "AE": AEDetector,
+    "hierarchical": HierarchicalVAEDetector,
+    "adversarial": AdversarialAEDetector,
+    "denoising": DenoisingAEDetector,
+    "vector-quantised": VQVAEDetector,
+    "mixed": MixedVAEDetector,
+}
+ATTENTION, WINDOWS = "convolutional VAE + attention", "windows of a convolutional VAE"
+IMAGES = {
+    "convolutional VAE": ConvVAEDetector,
+    "convolutional AE": ConvAEDetector,
+    ATTENTION: ConvVAEDetector,
+    WINDOWS: ConvVAEDetector,
+}
 CONTROLS = ("IForest", "KNN")
 
 # Too wide for a comparison that everybody can repeat: a fit takes minutes.
@@ -86,7 +111,10 @@ def families(data=None, detectors=None, seeds=range(3), out=None, quick=False, p
     - "brain MRI": slices of 64 x 64, trained on those without a tumour.
 
     Detectors know whether their training data are clean, and nothing else. Those of tables see
-    images as flat rows of pixels. IForest and KNN of PyOD, on standardised columns, are controls.
+    images as flat rows of pixels; windows are strips of a quarter of the width, and attention is
+    between the places of the smallest feature maps. `ConditionalVAEDetector` without a condition is
+    `VAEDetector`, and so is not among them. IForest and KNN of PyOD, on standardised columns, are
+    controls.
 
     Parameters
     ----------
@@ -151,7 +179,8 @@ def _run(cases, home, settings, seed, name):
         seen = partial(_seen, is_image=name in IMAGES)
         if fitted is None or fitted[0] is not case.X_train:  # many cases may share a training
             start = time.process_time()
-            detector = _detector(name, case.known, settings["quick"], seed)
+            height = case.X_train.shape[1]
+            detector = _detector(name, case.known, settings["quick"], seed, height)
             detector.fit(seen(case.X_train))
             fitted = case.X_train, detector, time.process_time() - start
         _, detector, seconds = fitted
@@ -161,11 +190,17 @@ def _run(cases, home, settings, seed, name):
     return rows
 
 
-def _detector(name, known, quick, seed):
+def _detector(name, known, quick, seed, height):
     if name in CONTROLS:
         return pyod_baseline(name, seed)
-    kind = (ROWS | IMAGES)[name]
-    return kind(random_state=seed, **known, **(QUICK_TRAINING if quick else {}))
+    options = {"random_state": seed} | (QUICK_TRAINING if quick else {})
+    if name == ATTENTION:
+        options["attention"] = height // 4  # of the last maps
+    detector = (ROWS | IMAGES)[name](**options, **known)
+    if name == WINDOWS:
+        strips = None, max(height // 4, 4)
+        return WindowDetector(detector, window_shape=strips, random_state=seed, **known)
+    return detector
 
 
 def _seen(X, is_image):

@@ -104,6 +104,11 @@ class Member(NamedTuple):
         Weight of the network's penalty.
     trim : float
         Share of each batch, the rows of largest loss, that gets no gradient.
+    labels : tensor of int64 of shape (n_samples,), default=None
+        -1 for rows whose loss is pushed up, 1 for rows that are never trimmed, 0 for the others, as
+        None is for all. Members of a stack have equally many of -1, or at least of the others.
+    anomaly_weight : float
+        Weight of the push.
     """
 
     autoencoder: Autoencoder
@@ -111,9 +116,16 @@ class Member(NamedTuple):
     generator: torch.Generator
     beta: float = 1.0
     trim: float = 0.0
+    labels: torch.Tensor | None = None
+    anomaly_weight: float = 1.0
+
+    @property
+    def n_learned(self):
+        """Rows that an epoch passes: all but labelled anomalies."""
+        return len(self.rows) if self.labels is None else int((self.labels != -1).sum())
 
 
-def loss_parts(output, error, beta, trims=()):
+def loss_parts(output, error, beta, trims=(), known=None):
     """Reconstruction and KL part of each member's loss of a batch, each of shape (n_members,).
 
     The error is summed over features and the KL over latents; only samples are averaged. Of each
@@ -126,6 +138,8 @@ def loss_parts(output, error, beta, trims=()):
     beta : float or tensor of shape (n_members, 1)
     trims : tuple of float
         One a member; empty for none.
+    known : bool tensor of shape (n_members, n_samples), default=None
+        Rows that are never left out, nor counted among those of largest loss.
     """
     reconstruction, kl = error.flatten(2).sum(2), output.penalty
     weights = 1 / reconstruction.shape[1]
@@ -133,15 +147,41 @@ def loss_parts(output, error, beta, trims=()):
         loss = (reconstruction if kl is None else reconstruction + beta * kl).detach()
         # Ties are broken and parts are summed by the order of the rows, so that a member's bits do
         # not depend on what others trim.
+        if known is not None:
+            loss = loss.masked_fill(known, -math.inf)
         order = loss.argsort(dim=1, stable=True)
         by_rank = _trimmed_weights(trims, loss.shape[1], loss.device)
         weights = torch.zeros_like(loss).scatter_(1, order, by_rank)
+        if known is not None:
+            kept = (weights > 0) | known
+            weights = kept / kept.sum(1, keepdim=True)
         # Left out, not multiplied by zero, which would make nan of what is infinite.
         left_out = weights == 0
         reconstruction = reconstruction.masked_fill(left_out, 0)
         kl = None if kl is None else kl.masked_fill(left_out, 0)
     parts = reconstruction, kl
     return tuple(None if part is None else (part * weights).sum(1) for part in parts)
+
+
+def push_loss(output, error, beta, reference):
+    """Hinge by which the loss of labelled anomalies falls short of a margin, shape (n_members,).
+
+    The mean of ``max(0, reference + n_features - loss)``: the margin loss of outlier exposure for
+    densities (Hendrycks, Mazeika, Dietterich 2019, arXiv:1812.04606), a nat a feature. It is
+    bounded, so no anomaly is pushed for ever. Deep SAD (Ruff et al. 2020, arXiv:1906.02694) pushes
+    by the inverse of a squared distance, which a loss in nats, which may be negative, has not.
+
+    Parameters
+    ----------
+    output, error, beta
+        As in `loss_parts`.
+    reference : tensor of shape (n_members,)
+        The loss of other rows, without gradient.
+    """
+    loss = error.flatten(2).sum(2)
+    if output.penalty is not None:
+        loss = loss + beta * output.penalty
+    return (reference[:, None] + error[0, 0].numel() - loss).clamp(min=0).mean(1)
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,8 @@
 """The skorch net that trains a stack of members."""
 
 import math
+from itertools import repeat
+from operator import itemgetter
 
 import torch
 from skorch import NeuralNet
@@ -12,7 +14,7 @@ from tqdm.auto import tqdm
 
 from skvae.networks import as_floats
 from skvae.scores import BLOCK_ROWS, block_size
-from skvae.training._autoencoder import Autoencoder, loss_parts
+from skvae.training._autoencoder import Autoencoder, loss_parts, push_loss
 
 # The fused update is one kernel for all parameters: it halves the cost of a small step on a CPU.
 OPTIMIZERS = {
@@ -23,6 +25,8 @@ OPTIMIZERS = {
 # Rows are gathered and noise is drawn for so many batches at once: few calls, little memory.
 BATCHES_PER_GATHER = 16
 WARM_UP_STEPS = 20
+# Labelled anomalies that are drawn beside each batch, as a share of it.
+PUSHED_SHARE = 0.25
 FINAL_LR_FRACTION = 0.01
 
 
@@ -33,7 +37,9 @@ class AutoencoderNet(NeuralNet):
     record an epoch: means over the members. Rows that are no tensor have a method ``read_ahead``,
     and are read batch by batch. Callbacks of epochs work as ever; where a callback listens to
     batches or gradients, skorch's own loop runs instead, with equal result; its batches are
-    ``({"x": (n_members, batch_size, n_features), "noise": ...}, None)``.
+    ``({"x": (n_members, batch_size, n_features), "noise": ...}, None)``. Where members have labels,
+    some labelled anomalies stand behind the rows of each batch, and in place of None there may be a
+    mask of the rows that are known to be normal.
     """
 
     def __init__(self, module, *, n_steps, show_bar, **kwargs):
@@ -53,7 +59,7 @@ class AutoencoderNet(NeuralNet):
             starts[key], start = start, start + len(rows)
         self._starts = [starts[id(member.rows)] for member in members]
         self._generators = [member.generator for member in members]
-        self._n_rows = len(members[0].rows)
+        self._use_labels(members)
         self._betas = torch.tensor([[float(member.beta)] for member in members]).to(self.device)
         self._trims = tuple(member.trim for member in members)
         self.errors_, self.epoch_losses_ = {}, []
@@ -63,8 +69,26 @@ class AutoencoderNet(NeuralNet):
         if not self.is_over_:
             raise KeyboardInterrupt  # which skorch takes for the end of training, whoever raised it
         self._check_last_step(rows)
-        self._starts = self._generators = None
+        self._starts = self._generators = self._labels = self._pools = None
         return self
+
+    def _use_labels(self, members):
+        """Which rows an epoch passes, and which are drawn beside its batches."""
+        self._labels = [
+            torch.zeros(len(each.rows)) if each.labels is None else each.labels for each in members
+        ]
+        self._has_known = any((labels == 1).any() for labels in self._labels)
+        self._n_rows = members[0].n_learned
+        self._n_pushed, self._pools = 0, None
+        if self._n_rows == len(members[0].rows):
+            return
+        self._n_pushed = math.ceil(PUSHED_SHARE * self.batch_size)
+        self._pools = [
+            [torch.nonzero(mask)[:, 0] for mask in (labels != -1, labels == -1)]
+            for labels in self._labels
+        ]
+        weights = torch.tensor([float(each.anomaly_weight) for each in members])
+        self._push_weights = weights.to(self.device)
 
     def split(self, ensembles, settings):
         """A net for each ensemble of members, with their own networks; or the error of one."""
@@ -141,15 +165,15 @@ class AutoencoderNet(NeuralNet):
     def _run_training_epoch(self, iterator, step_fn, **fit_params):
         self._parts, self._sizes = [], []
         if self._listens_to_batches:
-            pairs = ((batch, None) for batch in self._batches(iterator))
-            super().run_single_epoch(pairs, True, "train", step_fn, **fit_params)
+            batches = self._batches(iterator)
+            super().run_single_epoch(batches, True, "train", step_fn, **fit_params)
             del self.history[-1]["batches"][:-1]
         else:
             parameters = list(self.module_.parameters())
-            for batch in self._batches(iterator):
+            for batch, known in self._batches(iterator):
                 for parameter in parameters:  # optimizer.zero_grad() takes ten times as long
                     parameter.grad = None
-                self.get_loss(self.module_(**batch), None, batch, training=True).backward()
+                self.get_loss(self.module_(**batch), known, batch, training=True).backward()
                 self.optimizer_.step()
             self.history.new_batch()  # skorch's checkpoints look for one
         sizes = torch.tensor(self._sizes, device=self.device, dtype=torch.float32)
@@ -171,15 +195,12 @@ class AutoencoderNet(NeuralNet):
     def _batches(self, X):
         """Batches of freshly permuted rows, each member's from its own rows and generator."""
         n_used = min(self._n_rows, self.steps_left * self.batch_size)
-        order = [
-            start + torch.randperm(self._n_rows, generator=generator)[:n_used]
-            for start, generator in zip(self._starts, self._generators, strict=True)
-        ]
-        order = torch.stack(order)
+        own = [self._order(i, n_used) for i in range(len(self._generators))]
+        order = torch.stack([start + rows for start, rows in zip(self._starts, own, strict=True)])
         columns = {"x": self._row_batches(X, order), "noise": self._noise_batches(order, X.device)}
         if not self.module_.network.noise_dims:
             del columns["noise"]
-        for values in zip(*columns.values(), strict=True):
+        for known, *values in zip(self._known_batches(own), *columns.values(), strict=True):
             if self._sets_lr:
                 factor = lr_factor(self.n_steps - self.steps_left, self.n_steps)
                 for group in self.optimizer_.param_groups:
@@ -187,24 +208,50 @@ class AutoencoderNet(NeuralNet):
             batch = dict(zip(columns, values, strict=True))
             # Images are kept as they are, uint8 in most cases, until they are a batch.
             batch["x"] = as_floats(batch["x"])
-            yield batch
+            yield batch, known
             self.steps_left -= 1
             self._bar.update()
+
+    @property
+    def _width(self):
+        """Rows of a batch, with the labelled anomalies behind them."""
+        return self.batch_size + self._n_pushed
+
+    def _order(self, i, n_used):
+        """The rows of a member's epoch by their indices; behind those of each batch anomalies."""
+        generator = self._generators[i]
+        order = torch.randperm(self._n_rows, generator=generator)[:n_used]
+        if self._pools is None:
+            return order
+        others, anomalies = self._pools[i]
+        batches = others[order].split(self.batch_size)
+        shape = len(batches), self._n_pushed
+        drawn = anomalies[torch.randint(len(anomalies), shape, generator=generator)]
+        return torch.cat([torch.cat(pair) for pair in zip(batches, drawn, strict=True)])
+
+    def _known_batches(self, orders):
+        """Of each batch the mask of rows that are known to be normal; None where there are none."""
+        if not self._has_known:
+            return repeat(None, math.ceil(len(orders[0]) / self._width))
+        pairs = zip(self._labels, orders, strict=True)
+        known = torch.stack([labels[order] == 1 for labels, order in pairs]).to(self.device)
+        batches = known.split(self._width, dim=1)
+        return [batch[:, : batch.shape[1] - self._n_pushed] for batch in batches]
 
     def _row_batches(self, X, order):
         """Rows of each batch, of shape (n_members, batch_size, ...)."""
         if torch.is_tensor(X):
-            for part in order.split(self.batch_size * BATCHES_PER_GATHER, dim=1):
-                yield from _gathered(X, part).split(self.batch_size, dim=1)
+            for part in order.split(self._width * BATCHES_PER_GATHER, dim=1):
+                yield from _gathered(X, part).split(self._width, dim=1)
         else:
-            parts = order.split(self.batch_size, dim=1)
+            parts = order.split(self._width, dim=1)
             batches = X.read_ahead(part.flatten() for part in parts)
             for part, rows in zip(parts, batches, strict=True):
                 yield rows.unflatten(0, part.shape)
 
     def _noise_batches(self, order, device):
-        for part in order.split(self.batch_size * BATCHES_PER_GATHER, dim=1):
-            yield from self._noise(part.shape[1], device).split(self.batch_size, dim=1)
+        for part in order.split(self._width * BATCHES_PER_GATHER, dim=1):
+            yield from self._noise(part.shape[1], device).split(self._width, dim=1)
 
     def _noise(self, n_rows, device):
         """Normal draws for each row of a member; 0 in columns that only pad it."""
@@ -215,8 +262,8 @@ class AutoencoderNet(NeuralNet):
         return noise.to(device)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        output, error = y_pred
-        reconstruction, kl = loss_parts(output, error, self._betas, self._trims)
+        (output, error), pushed = self._without_pushed(*y_pred)
+        reconstruction, kl = loss_parts(output, error, self._betas, self._trims, y_true)
         if training:
             parts = [reconstruction, torch.zeros_like(reconstruction) if kl is None else kl]
             parts += [part.mean(1) for part in output.parts.values()]
@@ -224,7 +271,19 @@ class AutoencoderNet(NeuralNet):
             self._sizes.append(error.shape[1])
         # A sum over members: none has a gradient of another's.
         loss = reconstruction if kl is None else reconstruction + self._betas[:, 0] * kl
+        if pushed is not None:
+            push = push_loss(*pushed, self._betas, loss.detach())
+            loss = loss + self._push_weights * push
         return loss.sum()
+
+    def _without_pushed(self, output, error):
+        """What the module made of the rows of a batch, and of the anomalies behind them."""
+        if not self._n_pushed:
+            return (output, error), None
+        n_rows = error.shape[1] - self._n_pushed
+        before = itemgetter((slice(None), slice(n_rows)))
+        behind = itemgetter((slice(None), slice(n_rows, None)))
+        return (output.map(before), before(error)), (output.map(behind), behind(error))
 
     @torch.inference_mode()
     def _losses_at_mean(self, X, rows):
@@ -335,7 +394,7 @@ def fit_autoencoders(
         An error for an ensemble with a member whose loss stopped being finite.
     """
     members = [member for ensemble in ensembles for member in ensemble]
-    steps_per_epoch = math.ceil(len(members[0].rows) / batch_size)
+    steps_per_epoch = math.ceil(members[0].n_learned / batch_size)
     n_steps = min(max_steps or math.inf, (max_epochs or math.inf) * steps_per_epoch)
     if isinstance(optimizer, str):
         optimizer, options = OPTIMIZERS[optimizer]
