@@ -217,6 +217,11 @@ def test_tables(row_detector, rows, kind):
         (b"pressure,flow\n1,2\n", "the table lacks 1 of the 3 columns"),
         (b"pressure,flow,<b>rpm</b>\n" + b"1,2,3\n" * 9, "it has 9 rows, and the page takes 8"),
         (b"\xff\xfe\x00", "the table is no text in UTF-8"),
+        (
+            b"pressure;flow;<b>rpm</b>\n1,5;2;3\n",
+            "numbers need a decimal point, not a comma, but of the columns of the table 'pressure' "
+            "holds '1,5'. Leave out what is of no use; take one",
+        ),
     ],
 )
 def test_wrong_tables_are_one_clear_message(row_detector, monkeypatch, content, message):
@@ -308,6 +313,11 @@ def test_histogram_counts_all_scores_and_shows_the_sample():
     high = _judge.score_axis(detector)[1]
     assert anomalies.x.tolist() == [high] and chosen.x[0] == high
     assert chosen.text == ("&lt;a href=&#x27;x&#x27;&gt;b&lt;/a&gt;.png: 1e+06",)
+    assert list(anomalies.marker.symbol) == ["triangle-right-open"]
+    assert list(normal.marker.symbol) == ["line-ns-open"]
+    assert [each.text for each in figure.layout.annotations][0] == "off scale: 1e+06"
+    within = _figures.score_histogram(detector, made, 0, 0.5).layout.annotations
+    assert [each.text for each in within] == [" threshold 0.5 "]
     (line,) = figure.layout.shapes
     assert line.x0 == line.x1 == 0.5
     low, top = figure.layout.xaxis.range
@@ -511,6 +521,17 @@ def test_an_uploaded_model_is_used_and_a_bad_one_is_refused(models, digits, tmp_
     upload(app, [("d.safetensors", (models / "digits.safetensors").read_bytes())], "sidebar")
     assert not app.error and app.slider
     assert verdict(upload(app, digits)).startswith("**Anomaly.**")
+
+
+def test_the_page_says_where_alone_where_the_score_does(tmp_path, digits, images):
+    for name, score in (("a", "ssim"), ("b", "hog_neighbors")):
+        made = skvae.ConvVAEDetector(channels=4, max_steps=5, score=score, random_state=0)
+        skvae.save(made.fit(images[:40]), tmp_path / f"{name}.safetensors")
+    app = upload(start(tmp_path), digits)
+    assert app.subheader[0].value == "Where" and not app.info
+    app.sidebar.selectbox[0].set_value("b.safetensors").run()
+    assert app.subheader[0].value == "The reconstruction"
+    assert "a hint, and not the reason for the score" in app.info[0].value
 
 
 def test_plain_text_has_no_markup():

@@ -5,10 +5,12 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ pytest.importorskip("PIL", reason="image files: pip install skvae[images]")
 pytest.importorskip("matplotlib", reason="pictures: pip install skvae[plot]")
 
 from PIL import Image
+from safetensors.numpy import save
 
 import skvae
 from skvae import cli
@@ -145,7 +148,7 @@ def test_a_threshold_that_nothing_passes(call, tmp_path):
     model, few = tmp_path / "m", tmp_path / "few.csv"
     fit = ["fit", few, "-o", model, "--threshold", "conformal", "--validation-fraction", "0.1"]
     code, out, _ = call(*fit, *QUICK)
-    assert code == 0 and "threshold none: 0.0% of the scores" in out
+    assert code == 0 and "scores of 12 held-out rows): nothing will be flagged" in out
     code, out, _ = call(*fit, "--json", *QUICK)
     assert code == 0 and json.loads(out)["threshold"] is None
     assert skvae.load(tmp_path / "m.safetensors").threshold_ == np.inf
@@ -174,6 +177,7 @@ def test_predict_writes_a_report(call, data, tmp_path):
     )
     assert code == 0
     assert err == "skvae: columns that the model does not know are left out: city.\n"
+    assert re.search(r"found \d+ of 10 anomalies; false alarms: \d+ of 109 normal\n", out)
     assert "119 judged" in out and "1 not judged" in out and "area under the ROC curve" in out
     assert f"report: {out_folder / 'report.html'}" in out
     lines = pd.read_csv(out_folder / "predictions.csv")
@@ -223,6 +227,7 @@ def test_photos(call, data, photos_model, tmp_path):
     assert lines.set_index("file").loc["good/broken.png", "error"] == "unreadable"
     found = json.loads((out_folder / "summary.json").read_text())
     assert found["labels"]["n_anomalies"] == 4 and found["n_judged"] == 24
+    assert found["model"] == f"{photos_model}.safetensors"
 
     file = data / "photos" / "odd" / "00.png"
     code, out, _ = call("explain", photos_model, file, "-o", tmp_path / "why.png", "--json")
@@ -245,7 +250,7 @@ def test_fit_on_photos_of_two_kinds(call, data, tmp_path):
         *("fit", data / "photos", "-o", tmp_path / "m", "--normal", "good", "--json"), *QUICK_IMAGES
     )
     assert code == 0 and "as if" not in err
-    assert json.loads(out)["threshold_set_by"].endswith("on 20 training scores")
+    assert json.loads(out)["threshold_set_by"].endswith(" of the scores of 20 training images")
 
 
 def test_fit_on_the_part_that_is_to_train_on(call, data, tmp_path):
@@ -326,6 +331,14 @@ def test_info(call, data):
             "detector must be one of VAEDetector, AEDetector",
         ),
         (
+            "fit photos -o m --detector vaedetektor",
+            "found 'vaedetektor'; did you mean VAEDetector?",
+        ),
+        ("fit photos -o m --score hog_neighbours", "'hog_neighbours'; did you mean hog_neighbors?"),
+        ("fit people.npz -o m --threshold f2,", "--threshold takes conformal, f1, percentile; fou"),
+        ("fit photos -o m --percentile 0.95", "--percentile 0.95 is below 1, but it is in percent"),
+        ("predict people people.csv --normal ok", "say which column holds them (--label COLUMN;"),
+        (
             "fit people.npz -o m --latent-dim two",
             "The 'latent_dim' parameter of VAEDetector must be",
         ),
@@ -352,9 +365,10 @@ def test_info(call, data):
         ("predict people people.csv --label kind", "Name the normal label: --normal LABEL."),
         (
             "explain people people.csv --name p3",
-            "no row is named 'p3'; the first are 0, 1, 2, 3, 4.",
+            "no row is named 'p3'; the first are 0, 1, 2, 3, 4. --index COLUMN takes the names of",
         ),
         ("info nothing", "no model file nothing"),
+        ("info photos", "photos is a folder: name a model file, such as photos/model."),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(call, data, tmp_path, monkeypatch, arguments, message):
@@ -452,6 +466,15 @@ def test_an_interrupt_says_what_is_lost(call, data, tmp_path, monkeypatch):
     code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", "--verbose", "0")
     path = tmp_path / "m.safetensors"
     assert (code, err) == (130, f"skvae: interrupted: {path} was not written.\n")
+    run = ("--folder", tmp_path / "run", "--verbose", "0")  # before its first epoch is complete
+    code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", *run)
+    assert (code, err) == (130, f"skvae: interrupted: {path} was not written.\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").touch()
+    monkeypatch.setattr("skvae.fit_in_folder", interrupted)
+    code, _, err = call("fit", data / "people.npz", "-o", tmp_path / "m", *run)
+    assert code == 130 and err.endswith("the same command goes on from the last complete epoch.\n")
+    shutil.rmtree(tmp_path / "run")
     monkeypatch.setattr("skvae.reports._report.judge", interrupted)
     code, _, err = call("predict", data / "people", data / "people.npz", "-o", tmp_path / "report")
     assert (code, err) == (130, f"skvae: interrupted: {tmp_path / 'report'} was not written.\n")
@@ -478,6 +501,51 @@ def test_a_killed_fit_in_a_folder_goes_on(call, data, tmp_path):
     same = skvae.VAEDetector(batch_size=8, max_steps=600, random_state=0).fit(X)
     loaded = skvae.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), same.anomaly_score(X))
+
+
+def test_options_are_checked_before_images_are_decoded(call, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("skvae.cli._models.read_to_fit", None)  # reading would fail
+    for wrong in (["--score", "hogs"], ["--detector", "Forest"], ["--percentile", "0.95"]):
+        assert call("fit", data / "photos", "-o", tmp_path / "m", *wrong)[0] == 2
+
+
+def test_warnings_are_one_line(call, tmp_path):
+    pd.DataFrame(np.random.RandomState(0).randn(20, 3)).to_csv(tmp_path / "few.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = call(
+            *("fit", tmp_path / "few.csv", "-o", tmp_path / "m", "--header"),
+            *("--threshold", "conformal", *QUICK),
+        )
+    assert code == 0 and "nothing will be flagged\n" in out
+    assert err == (
+        "skvae: alpha=0.05 needs at least 19 calibration rows, but there are 4: nothing will be "
+        "flagged.\n"
+    )
+
+
+def test_errors_are_json_where_that_is_asked_for(call):
+    code, out, err = call("info", "nothing", "--json")
+    assert code == 2 and f"skvae: {json.loads(out)['error']}\n" == err
+
+
+def test_help_says_the_exit_codes(call):
+    code, out, _ = call("--help")
+    assert code == 0 and "Exit codes: 0 done; 1 " in " ".join(out.split())
+
+
+def test_only_a_model_of_skvae_is_replaced(call, data, tmp_path):
+    out = tmp_path / "m.safetensors"
+    fit = ("fit", data / "people.npz", "-o", out, *QUICK)
+    for content in (b"a note", save({"w": np.zeros(3)}, {"format": "pt"})):
+        out.write_bytes(content)
+        code, _, err = call(*fit)
+        assert code == 2 and "m.safetensors is there already, and skvae did not write it" in err
+        assert out.read_bytes() == content
+    out.unlink()
+    assert call(*fit)[0] == 0
+    assert call(*fit, "--latent-dim", "1")[0] == 0
+    assert skvae.load(out).latent_dim_ == 1
 
 
 def test_the_ending_of_a_model_may_be_left_out(tmp_path):

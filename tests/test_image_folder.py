@@ -133,7 +133,8 @@ def test_names_that_are_no_text_can_be_written(tmp_path):
 
 
 def test_empty_folder_and_no_folder(tmp_path):
-    folder = load_image_folder(tmp_path, size=8, color="rgb")
+    with pytest.warns(UserWarning, match=f"^{re.escape(str(tmp_path))} holds no files.$"):
+        folder = load_image_folder(tmp_path, size=8, color="rgb")
     assert folder.shape == (0, 3, 8, 8) and folder[:].shape == (0, 3, 8, 8)
     assert folder.classes == () and len(folder.files) == 0
     with pytest.raises(FileNotFoundError, match="no folder .*missing: name a folder"):

@@ -157,7 +157,11 @@ BAD = [
     (pixels(4, 2, 8, 8, 3), None, "an image of shape (2, 8, 8, 3) is none of them"),
     (with_value(1.5), None, "X holds 1.5 in image 2, but images are uint8 (0 to 255) or floats"),
     (with_value(-0.5), None, "X holds -0.5 in image 2"),
-    (255 * pixels(4, 8, 8), None, "for example by X / X.max()"),
+    (
+        255 * pixels(4, 8, 8),
+        None,
+        "for example by X / X_train.max(), new images by the same number",
+    ),
     (with_value(np.nan), None, "X holds nan in image 2"),
     (with_value(np.inf), None, "X holds inf in image 2"),
     (pixels(4, 1, 1), None, "X holds images of 1 x 1 pixels, which is too small: both sides"),

@@ -265,6 +265,9 @@ def test_other_files_are_refused_by_what_they_are(tmp_path):
     path = tmp_path / "model.safetensors"
     with pytest.raises(FileNotFoundError, match="model.safetensors"):
         skvae.load(path)
+    path.write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"no file .*/model, but .*/model\.safetensors: gi"):
+        skvae.load(tmp_path / "model")
     with pytest.raises(IsADirectoryError):
         skvae.load(tmp_path)
     torch.save({"x": torch.ones(3)}, path)

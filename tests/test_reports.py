@@ -25,10 +25,10 @@ from skvae._files import replacing_folder
 from skvae.base._road import map_scale
 from skvae.datasets import load_image_folder
 from skvae.detectors import SlidingWindowDetector, WindowDetector
+from skvae.reports import _pictures, judge_image, write_report
 from skvae.reports import _report as report_module
-from skvae.reports import judge_image, write_report
 from skvae.reports._explained import explained, features_of
-from skvae.reports._judged import RESERVED
+from skvae.reports._judged import RESERVED, map_caveat
 from skvae.reports._page import text as page_text
 
 FILES = ["pictures", "predictions.csv", "report.html", "summary.json"]
@@ -228,13 +228,40 @@ def test_the_scale_of_error_maps_is_kept_from_the_training(image_detector, folde
     np.testing.assert_allclose(high, np.quantile(maps, 0.999), rtol=1e-6)
 
 
+def test_p_values_stand_where_rows_were_held_out(table, tmp_path):
+    settings = {"threshold": "conformal", "percentile": 90, "max_steps": 5, "random_state": 0}
+    held_out = VAEDetector(calibration_fraction=0.3, **settings).fit(table)
+    rows = table.head(9).copy()
+    rows.iloc[2, 0] = np.nan
+    lines = write_report(held_out, rows, tmp_path / "out", top_k=0)
+    whole = np.arange(9) != 2
+    np.testing.assert_array_equal(lines["p_value"][whole], held_out.p_values(rows[whole]))
+    assert np.isnan(lines["p_value"][2])
+    assert ((lines["p_value"] <= 0.1) == lines["is_anomaly"].fillna(False)).all()
+    with pytest.warns(UserWarning, match="F1 needs both classes"):
+        held_out.set_threshold("f1", rows[whole], np.full(8, -1))  # anomalies alone
+    assert "p_value" not in write_report(held_out, rows, tmp_path / "out", top_k=0)
+
+
 @pytest.mark.parametrize(("score", "is_hint"), [("ssim", False), ("hog_neighbors", True)])
 def test_an_error_map_that_is_not_the_score_s_says_so(tmp_path, score, is_hint):
     images = digits(20)
     detector = ConvVAEDetector(channels=4, max_steps=5, score=score, random_state=0).fit(images)
     write_report(detector, images, tmp_path / "out", top_k=1)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert ("not the reason for the score" in page) is is_hint
+    assert page.count("a hint, and not the reason for the score.") == 2 * is_hint
+    note = explained(detector, images, "3")["note"]
+    assert (note == map_caveat(detector, "image")) if is_hint else note is None
+    windows = WindowDetector(detector, window_shape=(16, 8), random_state=0).fit(images)
+    assert bool(map_caveat(windows, "image")) is is_hint
+
+
+def test_pictures_carry_what_their_error_map_does_not_say(table, monkeypatch):
+    detector = VAEDetector(max_steps=5, score="latent", random_state=0).fit(table)
+    titles = []
+    monkeypatch.setattr(_pictures, "_png", lambda figure: titles.append(figure.get_suptitle()))
+    _pictures.row_picture(detector, "a", np.ones(4), list(table))
+    assert titles[0].replace("\n", " ") == map_caveat(detector, "row")
 
 
 def test_a_detector_of_windows_has_no_reconstruction(tmp_path):
@@ -408,7 +435,7 @@ def test_features_are_ordered_and_their_shares_add_up(table, detector):
     assert features[1][0]["feature"] == "日本"
     for i, own in enumerate(features):
         assert np.isclose(sum(each["share"] for each in own), 1)
-        contributions = [each["contribution"] for each in own]
+        contributions = [each["error_map"] for each in own]
         assert contributions == sorted(contributions, reverse=True)
         np.testing.assert_allclose(sorted(contributions), sorted(detector.error_map(rows)[i]))
         by_name = {each["feature"]: each for each in own}

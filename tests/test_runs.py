@@ -219,9 +219,16 @@ def test_results(tmp_path):
     assert results["versions"]["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize("y", [None, np.zeros(100, int), np.arange(100), ["a", "b"] * 50])
+@pytest.mark.parametrize("y", [None, np.zeros(100, int), np.arange(100)])
 def test_no_metrics_without_labels_of_both_kinds(y, tmp_path):
     fit_in_folder(of_tables(max_epochs=1), rows(), y, folder=tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["metrics_on_data_of_fit"] is None
+
+
+def test_names_of_classes_are_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match="^y holds names and not labels of anomalies"):
+        fit_in_folder(of_tables(max_epochs=1), rows(), ["a", "b"] * 50, folder=tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["metrics_on_data_of_fit"] is None
 
@@ -325,7 +332,8 @@ def test_a_bar_begins_where_the_training_goes_on(dies_after, tmp_path, capsys):
         fit_in_folder(of_tables(), rows(), folder=tmp_path)
     dies_after(0)
     fit_in_folder(of_tables(verbose=1), rows(), folder=tmp_path)
-    assert "20/20" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "20/20" in shown and "going on after epoch 3\n" in shown
 
 
 def test_kills_of_a_process_at_random_moments_and_in_the_middle_of_writes(tmp_path):

@@ -47,7 +47,7 @@ def image_panels(detector, image):
 def score_histogram(detector, judged, chosen, threshold):
     """Histogram of the model's own scores, below it a tick for each sample, the chosen one large.
 
-    What lies beyond the axis stands at its end.
+    What lies beyond the axis stands at its end as an arrow, the chosen one with its score.
     """
     go = _plotly()
     axis = score_axis(detector)
@@ -66,7 +66,7 @@ def score_histogram(detector, judged, chosen, threshold):
             x=np.clip(judged.scores[which], *axis),
             y=np.full(len(which), -0.05 * highest),
             mode="markers",
-            marker={"color": color, "symbol": "line-ns-open", "size": 12},
+            marker={"color": color, "symbol": _ticks(judged.scores[which], axis), "size": 12},
             name=name,
             text=_hover(judged, which),
             hovertemplate="%{text}<extra></extra>",
@@ -80,6 +80,15 @@ def score_histogram(detector, judged, chosen, threshold):
         text=_hover(judged, [chosen]),
         hovertemplate="%{text}<extra></extra>",
     )
+    if np.clip(judged.scores[chosen], *axis) != judged.scores[chosen]:
+        is_high = bool(judged.scores[chosen] > axis[1])
+        figure.add_annotation(
+            x=axis[is_high],
+            y=0.05 * highest,
+            text=f"off scale: {judged.scores[chosen]:.4g}",
+            xanchor="right" if is_high else "left",
+            showarrow=False,
+        )
     figure.add_vline(
         threshold,
         line={"dash": "dash"},
@@ -127,19 +136,19 @@ def latent_scatter(judged, chosen, places, threshold, n_dimensions):
 
 
 def feature_bars(features, is_anomaly):
-    """What the features of a row add to its score, worst on top, as `features_of` tells it."""
+    """The errors of the features of a row, worst on top, as `features_of` tells them."""
     go = _plotly()
     table = pd.DataFrame(features)
     figure = go.Figure(layout=_LAYOUT)
     figure.add_bar(
-        x=table["contribution"],
+        x=table["error_map"],
         y=[escape(name) for name in table["feature"]],
         orientation="h",
         marker_color=ANOMALY_COLOR if is_anomaly else NORMAL_COLOR,
         customdata=table[["value", "expected"]],
         hovertemplate="value %{customdata[0]:.4g}, expected %{customdata[1]:.4g}<extra></extra>",
     )
-    figure.update_xaxes(title="contribution to the anomaly score")
+    figure.update_xaxes(title="error of each column (error map)")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
 
@@ -175,6 +184,12 @@ def _hover(judged, which):
     """Names and scores; plotly reads tags, so what a name holds of them is escaped."""
     labels = judged.labels
     return [f"{escape(labels[i])}: {judged.scores[i]:.4g}" for i in which]
+
+
+def _ticks(scores, axis):
+    """Symbols of scores below their histogram: those beyond its axis are arrows."""
+    beyond = ["triangle-left-open", "line-ns-open", "triangle-right-open"]
+    return [beyond[1 + int(score > axis[1]) - int(score < axis[0])] for score in scores]
 
 
 def _wider(axis):

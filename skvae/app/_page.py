@@ -7,6 +7,7 @@ from pathlib import Path
 from skvae._optional import require
 from skvae.app import _figures, _judge, _uploads
 from skvae.reports._explained import features_of
+from skvae.reports._judged import map_caveat
 
 st = require("streamlit", extra="app", what="The app")
 
@@ -199,7 +200,7 @@ def show_sample(detector, judged, chosen, threshold):
     if _uploads.image_shape(detector) is None:
         show_row(detector, judged, chosen, threshold)
     else:
-        st.subheader("Where")
+        show_heading("Where", map_caveat(detector, "image"))
         st.pyplot(_figures.image_panels(detector, judged.samples.X[chosen]))
         st.caption(_PANELS_IN_WORDS)
     left, right = st.columns(2)
@@ -210,8 +211,14 @@ def show_sample(detector, judged, chosen, threshold):
         show_latents(detector, judged, chosen, threshold)
 
 
+def show_heading(title, caveat):
+    st.subheader("The reconstruction" if caveat else title)
+    if caveat:
+        st.info(caveat)
+
+
 def show_row(detector, judged, chosen, threshold):
-    st.subheader("Which columns")
+    show_heading("Which columns", map_caveat(detector, "row"))
     (features,) = features_of(detector, judged.samples.X.iloc[[chosen]])
     left, right = st.columns(2)
     is_anomaly = judged.scores[chosen] > threshold

@@ -1,5 +1,6 @@
 """Uploaded files as models and samples; nothing that is uploaded is ever unpickled."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -124,6 +125,7 @@ def read_table(detector, files):
             X = _columns(detector, table.data)
         except (OSError, ValueError) as error:
             reason = str(error).replace(str(path), "the table")
+            reason = re.sub(r" \(--[^)]*\)", "", reason)  # options of the command line
             return Samples("file", [], pd.DataFrame(), [(file.name, reason)])
     names = np.array([str(name) for name in X.index], dtype=object)
     problems = [(names[i], reason) for i, reason in table.gaps.items()]

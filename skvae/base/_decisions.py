@@ -225,7 +225,8 @@ class DecisionMixin:
         -------
         p_values : ndarray of shape (n_samples,)
             In (0, 1], small = anomalous. Of new normal rows a share of at most alpha has a
-            p-value of at most alpha, if they are exchangeable with the calibration rows.
+            p-value of at most alpha, on average over draws of the calibration rows and if they are
+            exchangeable with these; see `skvae.thresholds.Conformal`.
 
         Raises
         ------

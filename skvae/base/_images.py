@@ -356,7 +356,10 @@ def _check_values(X):
     is_bad = ~((X >= low) & (X <= high))
     at = np.unravel_index(np.argmax(is_bad), X.shape)
     value = X[at]
-    remedy = "scale X, for example by X / X.max(), or by MinMaxScaler(clip=True) in a pipeline"
+    remedy = (
+        "scale X, for example by X / X_train.max(), new images by the same number as those of the "
+        "training, or by MinMaxScaler(clip=True) in a pipeline"
+    )
     if not np.isfinite(value):
         remedy = "fill or remove it"
     raise ValueError(

@@ -107,7 +107,7 @@ class RoadMixin(TransformerMixin):
         return self._by_block(bound, validated)
 
     def error_map(self, X):
-        """Share of each feature in the anomaly score.
+        """Error of each feature: where a row is unusual, as far as its score can be divided.
 
         Parameters
         ----------
@@ -116,7 +116,8 @@ class RoadMixin(TransformerMixin):
         Returns
         -------
         error_map : ndarray or DataFrame of shape (n_samples, n_features)
-            Higher = more of the anomaly lies in that feature, in the units of the score. With
+            Higher = more unusual in that feature, in the units of the score where it is shared
+            out among features. With
             ``score="reconstruction"``, "standardized", "mahalanobis" or
             "reconstruction_probability" a row sums to its anomaly score (of one network; the
             calibration of an ensemble adds a constant); what a score takes from the latents

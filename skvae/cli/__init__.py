@@ -1,12 +1,13 @@
 """The command line: parses, calls, prints."""
 
+import sys
 from typing import Annotated
 
 from skvae import __version__
 from skvae._optional import require
 from skvae.cli._app import add_app_command
 from skvae.cli._models import add_model_commands
-from skvae.cli._shown import note
+from skvae.cli._shown import note, noting_warnings, print_json
 from skvae.cli._study import make_study
 
 __all__ = ["main", "make_app"]
@@ -25,25 +26,29 @@ def main(argv=None):
     SystemExit
         Always: 0 after success; 1 when an optional package is missing, with the line that
         installs it, or when training or memory gave out; 2 when the input is wrong, with one line
-        that says what; 130 when it was interrupted.
+        that says what; 130 when it was interrupted. After --json that line is printed as
+        ``{"error": ...}`` as well.
     """
     try:
         app = make_app()
-        app(args=argv, prog_name="skvae")
+        with noting_warnings():
+            app(args=argv, prog_name="skvae")
     except (ImportError, FloatingPointError) as error:
-        _stop(error, 1)
+        _stop(error, 1, argv)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        _stop(f"out of memory. {error}".strip(), 1)  # torch has errors of its own for it
+        _stop(f"out of memory. {error}".strip(), 1, argv)  # torch has errors of its own for it
     except (OSError, ValueError) as error:
-        _stop(error, 2)
+        _stop(error, 2, argv)
     except KeyboardInterrupt:
-        _stop("interrupted", 130)
+        _stop("interrupted", 130, argv)
 
 
-def _stop(error, code):
+def _stop(error, code, argv):
     note(error)
+    if "--json" in (sys.argv if argv is None else argv):
+        print_json({"error": str(error)})
     raise SystemExit(code) from None
 
 
@@ -62,7 +67,10 @@ def make_app():
             print(f"skvae {__version__}")
             raise typer.Exit()
 
-    @app.callback()
+    @app.callback(
+        epilog="Exit codes: 0 done; 1 a package, the training or the memory gave out, or nothing "
+        "could be judged; 2 wrong input; 130 interrupted."
+    )
     def root(
         version: Annotated[
             bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print it.")

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from skvae.cli._input import takes
+from skvae.cli._input import takes, takes_many
 from skvae.cli._options import typed
 from skvae.cli._shown import print_table, shown_threshold
+from skvae.reports._judged import threshold_in_words
 
 SHOWN = 10
 
@@ -14,13 +15,12 @@ def described(detector):
     """What there is to say of a fitted detector, as JSON takes it."""
     names = getattr(detector, "feature_names_in_", None)
     calibration = detector.calibration_scores_
-    kind = "held-out" if detector.calibration_is_held_out_ else "training"
     shown = {
         "detector": type(detector).__name__,
         "takes": takes(detector),
         "columns": None if names is None else list(names),
         "threshold": detector.threshold_,
-        "threshold_set_by": f"{detector.thresholder_} on {len(calibration):,} {kind} scores",
+        "threshold_set_by": threshold_in_words(detector, takes_many(detector)),
         "expected_share_of_anomalies": float(np.mean(calibration > detector.threshold_)),
     }
     if hasattr(detector, "history_"):
@@ -34,6 +34,16 @@ def described(detector):
     return shown | {"parameters": {name: _as_json(value) for name, value in parameters}}
 
 
+def print_threshold(shown):
+    """Print the threshold of a detector that is `described`, and what was asked of it."""
+    threshold, asked = shown_threshold(shown["threshold"]), shown["threshold_set_by"]
+    if threshold == "none":
+        print(f"threshold none ({asked}): nothing will be flagged")
+        return
+    share = shown["expected_share_of_anomalies"]
+    print(f"threshold {threshold}: {asked}, of which {share:.1%} are above")
+
+
 def print_summary(found, out):
     """Print what a report has found, in a few lines."""
     n_judged, n_anomalies = found["n_judged"], found["n_anomalies"]
@@ -44,8 +54,14 @@ def print_summary(found, out):
     )
     if found["n_not_judged"]:
         print(f"{found['n_not_judged']:,} not judged: predictions.csv says why")
-    if found["labels"] and found["labels"]["roc_auc"] is not None:
-        print(f"area under the ROC curve against the labels: {found['labels']['roc_auc']:.3f}")
+    labels = found["labels"]
+    if labels:
+        print(
+            f"found {labels['anomalies_flagged']:,} of {labels['n_anomalies']:,} anomalies; false "
+            f"alarms: {labels['normal_flagged']:,} of {labels['n_normal']:,} normal"
+        )
+    if labels and labels["roc_auc"] is not None:
+        print(f"area under the ROC curve against the labels: {labels['roc_auc']:.3f}")
     if found["most_anomalous"]:
         lines = pd.DataFrame(found["most_anomalous"]).drop(columns="picture")
         lines["anomaly_score"] = lines["anomaly_score"].map("{:.4g}".format)
@@ -56,10 +72,10 @@ def print_summary(found, out):
 def shown_features(features):
     """The features of a row as a table of strings."""
     table = pd.DataFrame(features)
-    for column in ("value", "expected", "contribution"):
+    for column in ("value", "expected", "error_map"):
         table[column] = table[column].map("{:.4g}".format)
     table["share"] = table["share"].map("{:.1%}".format)
-    return table
+    return table.rename(columns={"error_map": "error map", "share": "share of it"})
 
 
 def _as_json(value):

@@ -115,6 +115,11 @@ def takes(detector):
     return f"tables of {detector.n_features_in_} columns"
 
 
+def takes_many(detector):
+    """What a fitted detector takes: "images" or "rows"."""
+    return "rows" if takes(detector).startswith("tables") else "images"
+
+
 def _open_folder(path, verbose, **options):
     if verbose:
         note(f"reading the images of {path}")

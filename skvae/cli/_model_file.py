@@ -18,8 +18,11 @@ def existing_model(path):
 def check_writable(path, what, suffix, input):
     """Refuse, before the work, a file that could not be written after it; make nothing yet.
 
-    A file that is there is replaced only where its name says that it is another of its kind.
+    A file that is there is replaced only where its name says that it is another of its kind, and a
+    model only where it is one of skvae's.
     """
+    from skvae.persistence._file import is_model_file
+
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name the {what} file to write.")
     if path.resolve() == input.expanduser().resolve():
@@ -28,6 +31,11 @@ def check_writable(path, what, suffix, input):
         raise FileExistsError(
             f"{path} is there already, and only a {suffix} file would be replaced: name another "
             f"file for the {what}."
+        )
+    if path.exists() and suffix == SUFFIX and not is_model_file(path):
+        raise FileExistsError(
+            f"{path} is there already, and skvae did not write it: name another file for the "
+            f"{what}, so that nothing is lost."
         )
     folder = next(each for each in path.absolute().parents if each.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -39,6 +47,8 @@ def load_detector(path, device="cpu"):
     from skvae import load
 
     if not existing_model(path).is_file():
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a model file, such as {path}/model.")
         raise FileNotFoundError(f"no model file {path}: skvae fit INPUT -o {path} makes one.")
     loaded = load(existing_model(path), device=device)
     if not hasattr(loaded, "anomaly_score"):

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from skvae._optional import require
-from skvae.cli._described import described, print_summary, shown_features, two_columns
+from skvae.cli._described import (
+    described,
+    print_summary,
+    print_threshold,
+    shown_features,
+    two_columns,
+)
 from skvae.cli._input import read_to_fit, read_to_judge
 from skvae.cli._model_file import (
     SUFFIX,
@@ -83,7 +89,8 @@ def add_model_commands(app):
             option(
                 "--size",
                 help="Pixels that images are brought to: 64, or 64,96 high and wide. More show "
-                "finer anomalies; twice as many each way take four times as long.",
+                "finer anomalies; twice as many each way take four times as long. "
+                "load_image_folder in Python takes 224 unless it is told otherwise.",
                 panel=images,
             ),
         ] = "64",
@@ -133,6 +140,8 @@ def add_model_commands(app):
         if folder is not None:
             check_outside(folder, input, "pictures of the training")
             parameters["random_state"] = parameters["random_state"] or "0"
+        if input.is_dir():  # before images are decoded, which may take long
+            make_detector(detector, False, normal, parameters, verbose)
         given = read_to_fit(
             input,
             **_preparation(size, color),
@@ -145,7 +154,7 @@ def add_model_commands(app):
             verbose=verbose,
         )
         given = complete(given, input, skip_incomplete)
-        made = make_detector(detector, given, normal, parameters, verbose)
+        made = make_detector(detector, given.is_table, normal, parameters, verbose)
         start = time.perf_counter()
         train(made, given, out, folder)
         shown = {
@@ -158,13 +167,11 @@ def add_model_commands(app):
         }
         if as_json:
             return print_json(shown)
-        above = float(np.mean(made.calibration_scores_ > made.threshold_))
         print(
             f"{shown['detector']} for {shown['takes']}, trained on {shown['n_trained_on']:,} "
             f"{'rows' if given.is_table else 'images'} in {shown['seconds']:.0f} s"
         )
-        threshold = shown_threshold(made.threshold_)
-        print(f"threshold {threshold}: {above:.1%} of the scores it was set by are above")
+        print_threshold(shown)
         print(f"model: {out}")
 
     @app.command()
@@ -229,7 +236,7 @@ def add_model_commands(app):
         if out is None:
             judged = judge(loaded, given.X, **what, verbose=verbose)
             known = None if is_anomaly is None else is_anomaly[judged.judged_positions]
-            found = summary(loaded, judged, known, str(input), str(model))
+            found = summary(loaded, judged, known, str(input), str(existing_model(model)))
             if as_json:
                 found["predictions"] = json.loads(judged.table.to_json(orient="records"))
                 print_json(found)
@@ -245,7 +252,7 @@ def add_model_commands(app):
                     **what,
                     top_k=top_k,
                     source=str(input),
-                    model=str(model),
+                    model=str(existing_model(model)),
                     verbose=verbose,
                 )
             found = json.loads((out / "summary.json").read_text(encoding="utf-8"))
@@ -309,6 +316,8 @@ def add_model_commands(app):
         )
         if found["features"]:
             print_table("", shown_features(found["features"]))
+        if found["note"]:
+            print(found["note"])
         print(f"picture: {out}" if out else "-o FILE.png draws a picture of it")
 
     @app.command()
@@ -326,17 +335,21 @@ def add_model_commands(app):
         print_table("parameters", two_columns(shown["parameters"]))
 
 
-def make_detector(name, given, normal, texts, verbose):
+def make_detector(name, is_table, normal, texts, verbose):
     """The detector to train, of the options that were typed."""
-    default = "VAEDetector" if given.is_table else "ConvVAEDetector"
+    default = "VAEDetector" if is_table else "ConvVAEDetector"
     made = detector_class(name or default)
-    if not given.is_table and not made._takes_images:
+    if not is_table and not made._takes_images:
         raise ValueError(f"{made.__name__} takes tables, but the input holds images.")
     parameters = typed_parameters(made, texts)
     if normal is not None:
         parameters.setdefault("train_on", "normal")
     detector = made(**parameters, verbose=verbose)
     detector._validate_params()
+    if detector.percentile is not None and detector.percentile < 1:
+        raise ValueError(
+            f"--percentile {detector.percentile:g} is below 1, but it is in percent: 98 flags 2 %."
+        )
     return detector
 
 
@@ -368,7 +381,7 @@ def train(detector, given, out, folder=None):
     y = given.is_anomaly() if needs_labels else None
     if detector.train_on == "labels":
         y = given.labels
-    with saying_what_is_lost(f"{out} was not written" + ("" if folder is None else GOES_ON)):
+    with saying_what_is_lost(f"{out} was not written", folder):
         if folder is None:
             detector.fit(X, y)
         else:
@@ -384,12 +397,13 @@ def n_trained_on(detector, given):
 
 
 @contextmanager
-def saying_what_is_lost(words):
-    """Say, when the user interrupts, what there is not."""
+def saying_what_is_lost(words, folder=None):
+    """Say, when the user interrupts, what there is not, and whether a training can go on."""
     try:
         yield
     except KeyboardInterrupt:
-        note(f"interrupted: {words}.")
+        goes_on = folder is not None and (folder / "checkpoint.safetensors").exists()
+        note(f"interrupted: {words}{GOES_ON if goes_on else ''}.")
         raise
 
 

@@ -1,6 +1,7 @@
 """The options of ``skvae fit``: the constructors' parameters, by their own names and words."""
 
 import ast
+import difflib
 import inspect
 import re
 from typing import Annotated
@@ -47,7 +48,7 @@ def typed_parameters(detector, texts):
     Raises
     ------
     ValueError
-        If that detector has no such parameter.
+        If that detector has no such parameter, or a word is none that it takes.
     """
     known = _parameters(detector.__name__)
     typed = {name: text for name, text in texts.items() if text is not None}
@@ -57,7 +58,27 @@ def typed_parameters(detector, texts):
             raise ValueError(
                 f"{detector.__name__} has no parameter {name}, but {' and '.join(others)} have."
             )
-    return {name: typed_value(text) for name, text in typed.items()}
+    values = {name: typed_value(text) for name, text in typed.items()}
+    for name, value in values.items():
+        _check_words(name, value, _choices([detector], name))
+    return values
+
+
+def _check_words(name, value, known):
+    """Refuse a misspelt word; what is no word is the detector's to check."""
+    words = value if isinstance(value, (list, tuple)) else [value]
+    for word in words if known else ():
+        if isinstance(word, str) and word not in known:
+            raise ValueError(
+                f"{_option_name(name, False)} takes {', '.join(known)}; found {word!r}"
+                f"{_meant(word, known)}"
+            )
+
+
+def _meant(word, known):
+    spelt = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(word.lower(), spelt, 1)
+    return f"; did you mean {spelt[close[0]]}?" if close else "."
 
 
 def typed_value(text):
@@ -90,7 +111,9 @@ def detector_class(name):
     for each in DETECTORS:
         if each.lower() == name.lower():
             return getattr(skvae, each)
-    raise ValueError(f"detector must be one of {', '.join(DETECTORS)}; found {name!r}.")
+    raise ValueError(
+        f"detector must be one of {', '.join(DETECTORS)}; found {name!r}{_meant(name, DETECTORS)}"
+    )
 
 
 def _parameters(class_name):

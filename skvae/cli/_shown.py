@@ -2,6 +2,8 @@
 
 import math
 import sys
+import warnings
+from contextlib import contextmanager
 
 from skvae._files import as_json
 from skvae._optional import require
@@ -38,6 +40,14 @@ def print_json(value):
 def shown_threshold(threshold):
     """A threshold as it is read; none where no score can be above it."""
     return "none" if threshold in (None, math.inf) else f"{threshold:.4g}"
+
+
+@contextmanager
+def noting_warnings():
+    """Show warnings as one line each, without the places in the program that they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(" ".join(str(message).split()))
+        yield
 
 
 def note(text):

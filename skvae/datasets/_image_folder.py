@@ -249,7 +249,7 @@ def load_image_folder(
     path : str or path-like
         The folder.
     size : int or (height, width), default=(224, 224)
-        In pixels; one number stands for both.
+        In pixels; one number stands for both. `skvae fit` takes 64 unless it is told otherwise.
     color : {"grey", "rgb"}, default="grey"
     n_workers : int, default=2
         Threads that decode.
@@ -333,6 +333,8 @@ def _without_bad_files(found, max_bytes):
             UserWarning,
             stacklevel=3,
         )
+    elif not good:
+        warnings.warn(f"{found.path} holds no files.", UserWarning, stacklevel=3)
     return ImageFolder(found.path, paths, problems, found.preparation, found.n_workers, images)
 
 

@@ -157,9 +157,9 @@ def _read_csv(path, header):
         names = next(csv.reader([first], delimiter=separator), [])
         if header is None and names and all(map(_is_number, names)):
             raise ValueError(
-                f"The first line of {path} holds nothing but numbers: {first.strip()[:60]!r}. Say "
-                "header=True (--header) if these are the names of the columns, or header=False "
-                "(--no-header) if they are the first row."
+                f"The first line of {path} holds nothing but numbers: {first.strip()[:60]!r}. Put "
+                "names of the columns above it, or say whether it holds them (--header, "
+                "--no-header; in Python header=True, header=False)."
             )
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it says that data are lost
@@ -248,17 +248,16 @@ def _refused(no_numbers, path):
     more = f", and {len(shown) - 5} more" if len(shown) > 5 else ""
     quoted = [f"{name!r}" if " " in name else name for name in no_numbers]
     drop = " ".join(f"--drop {name}" for name in quoted)
-    words = (
-        f"numbers are needed, but of the columns of {path} {', '.join(shown[:5])}{more}. Leave "
+    have_commas = any(
+        _is_number(e.strip("'").replace(".", "").replace(",", ".")) for e in no_numbers.values()
+    )
+    need = "need a decimal point, not a comma" if have_commas else "are needed"
+    return (
+        f"numbers {need}, but of the columns of {path} {', '.join(shown[:5])}{more}. Leave "
         f"out what is of no use ({drop}); take one for the names of the rows (--index {quoted[0]}) "
         f"or for labels (--label {quoted[-1]}); or turn text into numbers first, such as one "
         "column of 0 and 1 for each value."
     )
-    if any(
-        _is_number(e.strip("'").replace(".", "").replace(",", ".")) for e in no_numbers.values()
-    ):
-        words += " Numbers need a decimal point, not a comma."
-    return words
 
 
 def _labels(target, normal, path, rows=None):
@@ -266,7 +265,8 @@ def _labels(target, normal, path, rows=None):
     if target is None or normal is None:
         if normal is not None:
             raise ValueError(
-                f"normal={normal!r} names a label, but there are no labels: give label."
+                f"normal {normal!r} is a label, but there are no labels: say which column holds "
+                "them (--label COLUMN; in Python label=)."
             )
         return target
     is_empty = np.array([pd.isna(label) or not str(label).strip() for label in target], bool)

@@ -52,7 +52,7 @@ class ImageDetector(BaseDetector):
     }
 
     def error_map(self, X, smooth=0.0):
-        """Share of each pixel in the anomaly score.
+        """Error of each pixel: where an image is unusual, as far as its score can be divided.
 
         Parameters
         ----------
@@ -64,8 +64,8 @@ class ImageDetector(BaseDetector):
         Returns
         -------
         error_map : ndarray of the shape of X
-            Higher = more of the anomaly lies in that pixel. It tells where, the anomaly score how
-            much:
+            Higher = more unusual at that pixel. What it has to do with the anomaly score depends
+            on ``score``:
 
             - With ``score="reconstruction"``, "standardized", "mahalanobis" or
               "reconstruction_probability" the pixels of an image sum to its anomaly score.

@@ -105,8 +105,8 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     Notes
     -----
-    All training windows are in memory at once, n * ``windows_per_image`` of them. pickle and joblib
-    store the whole; `skvae.save` stores ``detector_`` alone, where it is one of this package.
+    All training windows are in memory at once, n * ``windows_per_image`` of them. `skvae.save`
+    stores the whole where ``detector`` is one of this package; pickle and joblib store it with any.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from skvae._files import replacing
@@ -36,6 +36,15 @@ def write(path, model, arrays):
         )
     with replacing(path) as file:
         file.write(data)
+
+
+def is_model_file(path):
+    """Whether a file is one of `write`, whole or not, by its header alone."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return ENTRY in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`save` and `load`."""
 
 from importlib import import_module
+from pathlib import Path
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,7 +34,7 @@ def save(detector, path):
         skvae as well.
     path : str or path-like
         By convention it ends in ``.safetensors``. An existing file is replaced once the new one is
-        complete, and its folder is made if there is none.
+        complete, whatever it holds, as by `numpy.save`; its folder is made if there is none.
 
     Raises
     ------
@@ -130,6 +131,9 @@ def load(path, device="cpu"):
     'sepal length (cm)'
     """
     device_ = resolve_device(device)
+    whole_name = f"{path}.safetensors"
+    if not Path(path).exists() and Path(whole_name).exists():
+        raise FileNotFoundError(f"no file {path}, but {whole_name}: give its whole name.")
     try:
         with opened(path) as stored:
             decoder = EstimatorDecoder(stored, device, device_)

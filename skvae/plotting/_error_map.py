@@ -16,7 +16,7 @@ from skvae.plotting._common import (
 from skvae.plotting._image_error_map import ImageErrorMapDisplay
 
 _MOST_TICKS = 25  # more names than this would overlap
-_LABEL = "contribution to the anomaly score"
+_LABEL = "error of each feature"
 
 
 class ErrorMapDisplay:
@@ -27,8 +27,8 @@ class ErrorMapDisplay:
     Parameters
     ----------
     error_map : array-like of shape (n_samples, n_features)
-        What each feature adds to the anomaly score of each row, as ``error_map`` of a detector
-        returns it.
+        An error for each feature of each row, as ``error_map`` of a detector returns it. Which
+        scores it sums to is said there.
     feature_names : sequence of str of length n_features, default=None
         None writes ``x0``, ``x1``, ...
     row_names : sequence of length n_samples, default=None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skvae._files import write_bytes
-from skvae.reports._judged import as_seen, judge, rows_at
+from skvae.reports._judged import as_seen, judge, map_caveat, rows_at
 from skvae.reports._pictures import image_pictures, row_picture
 
 
@@ -24,8 +24,9 @@ def explained(detector, X, name=None, *, gaps=None, names=None, picture=None):
     Returns
     -------
     explanation : dict
-        As JSON takes it: name, anomaly_score, threshold, is_anomaly, and of a row ``features``:
-        a dict for each, the largest contribution first.
+        As JSON takes it: name, anomaly_score, threshold, is_anomaly, of a row ``features``: a dict
+        for each, the largest error first, and ``note``: what is to be known of the error map, or
+        None.
     """
     judged = judge(detector, X, gaps=gaps, names=names)
     line = _line(judged, name)
@@ -41,6 +42,7 @@ def explained(detector, X, name=None, *, gaps=None, names=None, picture=None):
         "threshold": detector.threshold_,
         "is_anomaly": score > detector.threshold_,
         "features": None if is_image else features_of(detector, rows)[0],
+        "note": map_caveat(detector, "image" if is_image else "row") or None,
     }
 
 
@@ -50,9 +52,9 @@ def holds_images(detector, X):
 
 
 def features_of(detector, rows):
-    """For each row a list of its features, those first that add most to its anomaly score.
+    """For each row a list of its features, those of the largest errors in its error map first.
 
-    The share is that of all positive contributions.
+    The share is that of all positive errors of the row.
     """
     values = np.asarray(rows, dtype=np.float64)
     columns = feature_names(rows)
@@ -66,7 +68,7 @@ def features_of(detector, rows):
                 "feature": columns[j],
                 "value": float(values[i, j]),
                 "expected": float(expected[i, j]),
-                "contribution": float(errors[i, j]),
+                "error_map": float(errors[i, j]),
                 "share": float(shares[i, j]),
             }
             for j in np.argsort(-errors[i], kind="stable")
@@ -90,7 +92,8 @@ def _line(judged, name):
     found = np.flatnonzero(judged.table[judged.key].astype(str).to_numpy() == name)
     if not len(found):
         shown = ", ".join(map(str, judged.table[judged.key].head(5)))
-        raise ValueError(f"no {judged.key} is named {name!r}; the first are {shown}.")
+        hint = " --index COLUMN takes the names of a column." if judged.key == "row" else ""
+        raise ValueError(f"no {judged.key} is named {name!r}; the first are {shown}.{hint}")
     line = int(found[0])
     if not judged.is_judged[line]:
         raise ValueError(f"{name} cannot be judged: {judged.table['reason'].iloc[line]}.")

@@ -9,11 +9,12 @@ from tqdm.auto import tqdm
 from skvae.base._input import LARGEST_VALUE
 from skvae.datasets import ImageFolder
 from skvae.detectors import SlidingWindowDetector
+from skvae.thresholds import Conformal, Percentile
 
 ROWS_AT_ONCE = 8192
 IMAGES_AT_ONCE = 256
 # What else stands in a line of the report: an index of such a name cannot have a column.
-RESERVED = {"group", "anomaly_score", "is_anomaly", "error", "reason", "picture"}
+RESERVED = {"group", "anomaly_score", "is_anomaly", "p_value", "error", "reason", "picture"}
 
 
 class Judged(NamedTuple):
@@ -24,7 +25,8 @@ class Judged(NamedTuple):
     table : DataFrame
         A line for each input, in the order of their names or rows: its name, its group if there
         are groups, anomaly_score, is_anomaly, error, reason. The last two are empty for what was
-        judged, and the two before them for what was not.
+        judged, and those before them for what was not. p_value stands behind is_anomaly where the
+        threshold was set on rows that were held out, as ``detector.p_values`` gives it.
     positions : ndarray of int
         Where each line stands in X; -1 for a file that was skipped.
     most_anomalous : ndarray of int
@@ -105,6 +107,9 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     is_anomaly = pd.array(scores > detector.threshold_, dtype="boolean")
     is_anomaly[np.isnan(scores)] = pd.NA
     lines.insert(lines.columns.get_loc("anomaly_score") + 1, "is_anomaly", is_anomaly)
+    p_values = _p_values(detector, scores)
+    if p_values is not None:
+        lines.insert(lines.columns.get_loc("is_anomaly") + 1, "p_value", p_values)
     order = np.argsort(-scores, kind="stable")  # NaN stands last
     return Judged(lines, positions, order[: np.count_nonzero(~np.isnan(scores))])
 
@@ -118,6 +123,30 @@ def as_seen(detector, X):
     """X without names of columns where the detector knows none: scikit-learn would warn of them."""
     is_named = isinstance(X, pd.DataFrame) and not hasattr(detector, "feature_names_in_")
     return X.to_numpy() if is_named else X
+
+
+def map_caveat(detector, one):
+    """What is to be said beside an error map that does not explain the score; "" if it does."""
+    scored = getattr(detector, "detector_", detector)  # of windows
+    scores = getattr(getattr(scored, "score_", None), "scores", [])
+    if not scores or any(each.has_map for each in scores):
+        return ""
+    return (
+        f"The score of this model judges each {one} as a whole; the error map is that of the "
+        "reconstruction: a hint, and not the reason for the score."
+    )
+
+
+def threshold_in_words(detector, many):
+    """What was asked of the threshold, and of which ``many`` ("images", "rows")."""
+    asked, n = detector.thresholder_, len(detector.calibration_scores_)
+    kind = "held-out" if detector.calibration_is_held_out_ else "training"
+    of = f"{n:,} {kind} {many}"
+    if isinstance(asked, Percentile):
+        return f"percentile {asked.percentile:g} of the scores of {of}"
+    if isinstance(asked, Conformal):
+        return f"conformal at {100 * asked.alpha:g} % false alarms, by the scores of {of}"
+    return f"{asked}, beside the scores of {of}"
 
 
 def _names(X):
@@ -146,6 +175,20 @@ def _gaps(X):
         column = is_bad[row].argmax()
         gaps[int(row)] = f"column {columns[column]!r} holds {values[row, column]:g}"
     return gaps
+
+
+def _p_values(detector, scores):
+    """``detector.p_values``, of scores that are there already; None where it has none."""
+    if not detector.calibration_is_held_out_:
+        return None
+    try:
+        calibration = Conformal(0.5).fit(detector.calibration_scores_, detector._calibration_y)
+    except ValueError:  # no normal rows were held out, or labels that only the threshold can read
+        return None
+    p_values, is_judged = np.full(len(scores), np.nan), ~np.isnan(scores)
+    if is_judged.any():
+        p_values[is_judged] = calibration.p_values(scores[is_judged])
+    return p_values
 
 
 def _scores(detector, X, positions, verbose):

@@ -5,6 +5,7 @@ import html
 import math
 from typing import NamedTuple
 
+from skvae.reports._judged import map_caveat, threshold_in_words
 from skvae.reports._style import STYLE
 
 MOST_NOT_JUDGED = 50
@@ -24,7 +25,7 @@ class Closeup(NamedTuple):
     thumbnails : (bytes, bytes) or None
         PNG of an image and of its error map.
     features : list of dict or None
-        Of a row, those that add most to its score, as `features_of` describes them.
+        Of a row, those of the largest errors, as `features_of` describes them.
     """
 
     name: object
@@ -40,14 +41,14 @@ def page(detector, judged, found, closeups, histogram, many):
     one = many[:-1]
     parts = [
         _head(found, many),
-        _counts(found, one, many),
+        _counts(detector, found, one, many),
         _histogram(detector, histogram, many),
         _labels(found, many),
         _most_anomalous(detector, judged.key, closeups, many),
         _closer_look(detector, closeups, one),
         _not_judged(judged, found, many),
-        _how_to_read(many),
-        _model(detector, found),
+        _how_to_read(detector, many),
+        _model(detector, found, many),
     ]
     # Nothing is fetched and nothing is run, whatever a name may hold.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -106,7 +107,7 @@ def _head(found, many):
     return f'<h1>Anomalies in {text(of)}</h1>\n<p class="quiet">{text(" · ".join(facts))}</p>'
 
 
-def _counts(found, one, many):
+def _counts(detector, found, one, many):
     n, n_anomalies = found["n_judged"], found["n_anomalies"]
     tiles = [
         ("", n, f"{one if n == 1 else many} judged"),
@@ -132,9 +133,9 @@ def _counts(found, one, many):
     return (
         f'<div class="tiles">{shown}</div>\n'
         f"<p>{share:.1%} of these {many} are flagged: their anomaly score is above the threshold "
-        f"of {_number(found['threshold'])}. Of the {many} that the threshold was set by, "
-        f"{expected:.1%} are above it: about so many would be flagged, or a few more, if these "
-        'were just like those. <a href="#how">How to read this page</a></p>'
+        f"of {_number(found['threshold'])}, which is {text(threshold_in_words(detector, many))}. "
+        f"Of those, {expected:.1%} are above it: about so many would be flagged, or a few more, if "
+        'these were just like those. <a href="#how">How to read this page</a></p>'
     )
 
 
@@ -202,7 +203,8 @@ def _most_anomalous(detector, key, closeups, many):
         return ""
     columns = [("", "number"), (text(key).capitalize(), ""), ("Score", "number"), ("Verdict", "")]
     of_images = closeups[0].thumbnails is not None
-    columns += [("Image", ""), ("Error map", "")] if of_images else [("Mostly because of", "")]
+    because = "Largest errors" if map_caveat(detector, many[:-1]) else "Mostly because of"
+    columns += [("Image", ""), ("Error map", "")] if of_images else [(because, "")]
     rows = []
     for rank, each in enumerate(closeups, start=1):
         rows.append(
@@ -245,12 +247,9 @@ def _closer_look(detector, closeups, one):
             f"model, also in other reports: their scale, from {_number(low)} to "
             f"{_number(high)}, was set by the training.</p>"
         )
-    if not _score_has_map(detector):
-        parts.append(
-            "<p>The score of this model looks at each "
-            f"{one} as a whole, and says nothing of its parts. The error shown here is that of the "
-            "reconstruction: a hint, and not the reason for the score.</p>"
-        )
+    caveat = map_caveat(detector, one)
+    if caveat:
+        parts.append(f"<p>{caveat}</p>")
     for rank, each in enumerate(closeups, start=1):
         parts.append(
             f'<h3 id="no{rank}">{rank}. {text(each.name)}: score {_number(each.score)}, '
@@ -261,12 +260,6 @@ def _closer_look(detector, closeups, one):
         else:
             parts.append(_features(each.features))
     return "\n".join(parts)
-
-
-def _score_has_map(detector):
-    """Whether the error map is that of the score, and not of the reconstruction alone."""
-    scores = getattr(getattr(detector, "score_", None), "scores", [])
-    return not scores or any(each.has_map for each in scores)
 
 
 def _features(features):
@@ -301,7 +294,7 @@ def _not_judged(judged, found, many):
     )
 
 
-def _how_to_read(many):
+def _how_to_read(detector, many):
     parts = [
         f"The model has learnt what the {many} of its training look like, and can only make "
         f"{many} like those. The <b>anomaly score</b> says how far each one here is from that; "
@@ -325,6 +318,9 @@ def _how_to_read(many):
             "the others of the row, and the <b>share</b> how much of what stands out lies in "
             "that feature. A value can be ordinary by itself and unusual beside the others."
         )
+    caveat = map_caveat(detector, many[:-1])
+    if caveat:
+        parts[-1] += f" {caveat}"
     parts.append(
         "Every verdict stands in <code>predictions.csv</code>, the counts in "
         "<code>summary.json</code>, and these pictures in the folder <code>pictures</code>."
@@ -333,11 +329,11 @@ def _how_to_read(many):
     return f'<h2 id="how">How to read this</h2>\n<div class="note"><ul>{items}</ul></div>'
 
 
-def _model(detector, found):
+def _model(detector, found, many):
     rows = [
         ("Detector", text(found["detector"])),
-        ("Threshold", f"{_number(found['threshold'])} ({text(detector.thresholder_)})"),
-        ("Scores that it was set by", f"{len(detector.calibration_scores_):,}"),
+        ("Threshold", _number(found["threshold"])),
+        ("Which is", text(threshold_in_words(detector, many))),
         ("Written by", f"skvae {text(found['skvae'])}"),
     ]
     rows += [

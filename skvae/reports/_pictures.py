@@ -9,6 +9,7 @@ from skvae._optional import require
 from skvae.plotting import ErrorMapDisplay, ImageErrorMapDisplay, ScoreHistogramDisplay
 from skvae.plotting._common import as_png, unseen_figure
 from skvae.plotting._image_error_map import PANELS
+from skvae.reports._judged import map_caveat
 
 MOST_FEATURES = 10
 OF_RECONSTRUCTIONS = ("reconstruction", "difference")
@@ -56,6 +57,7 @@ def image_pictures(detector, images, names):
         figure = unseen_figure(layout="tight", figsize=_IMAGE_INCHES)
         display.plot(figure.subplots(), indices=[i], panels=panels)
         figure.axes[0].set_title("")
+        _say_caveat(figure, detector, "image")
         yield (
             _png(figure),
             _plain_png(display.images[i], "gray", 0, 1),
@@ -64,7 +66,7 @@ def image_pictures(detector, images, names):
 
 
 def row_picture(detector, name, errors, feature_names):
-    """PNG of what the features of one row add to its anomaly score, the largest on top."""
+    """PNG of the errors of the features of one row, the largest on top."""
     low, high = detector.error_map_scale_
     figure = unseen_figure(layout="tight", figsize=_ROW_INCHES)
     display = ErrorMapDisplay(
@@ -76,7 +78,15 @@ def row_picture(detector, name, errors, feature_names):
     display.plot(
         figure.subplots(), row=0, top_k=MOST_FEATURES, vmin=min(low, 1.05 * errors.min()), vmax=high
     )
+    _say_caveat(figure, detector, "row")
     return _png(figure)
+
+
+def _say_caveat(figure, detector, one):
+    """Write above a picture what its error map does not say."""
+    caveat = map_caveat(detector, one)
+    if caveat:
+        figure.suptitle(caveat.replace("; ", ";\n"), fontsize="small")
 
 
 def histogram(detector, scores, many, is_anomaly=None):

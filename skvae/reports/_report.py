@@ -41,8 +41,8 @@ def write_report(
     The folder holds
 
     - ``predictions.csv``: a line for every row, image or file, in their order: its name,
-      ``anomaly_score`` (higher = more anomalous), ``is_anomaly``, and for what could not be judged
-      ``error`` and ``reason``;
+      ``anomaly_score`` (higher = more anomalous), ``is_anomaly``, ``p_value`` where the threshold
+      was set on held-out data, and for what could not be judged ``error`` and ``reason``;
     - ``pictures``: of the ``top_k`` highest scores, original, reconstruction, difference and error
       map of an image, in one colour scale kept from the training; of a row the features that add
       most to its score;

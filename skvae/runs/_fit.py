@@ -1,7 +1,10 @@
 """fit_in_folder: a fit that leaves its course in a folder, and goes on where it was stopped."""
 
+import warnings
 from numbers import Integral
 from pathlib import Path
+
+import numpy as np
 
 from skvae._optional import require
 from skvae.base import BaseDetector
@@ -64,7 +67,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
     Warns
     -----
     UserWarning
-        If a parameter, such as a function of your own, cannot be stored in ``model.safetensors``.
+        If a parameter, such as a function of your own, cannot be stored in ``model.safetensors``;
+        or if ``y`` holds names of classes.
 
     Examples
     --------
@@ -79,6 +83,7 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
     ['history.json', 'results.json']
     """
     _check(detector, every)
+    _warn_of_names(y)
     require("matplotlib", extra="plot", what="fit_in_folder")
     watch = Watch(detector, Path(folder), every)
     callbacks = detector.callbacks
@@ -110,6 +115,16 @@ def _check(detector, every):
         )
     if not isinstance(every, Integral) or every < 1:
         raise ValueError(f"every={every!r} must be an int of at least 1.")
+
+
+def _warn_of_names(y):
+    if y is not None and np.asarray(y).dtype.kind in "OUS":
+        warnings.warn(
+            "y holds names and not labels of anomalies (bool, {0, 1} or {+1, -1}), so that "
+            'results.json will hold no metrics; y != "good", say, makes labels of them.',
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _forget(net, callback):

@@ -1,6 +1,7 @@
 """The callback that writes, after each epoch, what a folder holds of a training."""
 
 import re
+import sys
 from time import monotonic
 
 import numpy as np
@@ -69,6 +70,8 @@ class Watch(Callback):
         self._images = self._sample(X)
         if self._checkpoint is not None:
             self._checkpoint = None  # it takes memory
+            if self.detector.verbose:
+                print(f"going on after epoch {net.history[-1, 'epoch']}", file=sys.stderr)
             self._write(net)  # what the last epoch may not have come to
 
     def on_epoch_end(self, net, **kwargs):
