@@ -26,7 +26,7 @@ class HierarchicalVAEDetector(VAEDetector):
     unlearned.
 
     It is here for completeness. On seven tables of ADBench it never beat `VAEDetector` by more than
-    seeds differ, and it lost clearly on one (``benchmarks/hierarchical.py``).
+    seeds differ, and it lost clearly on one (``benchmarks/stability.py``).
 
     Parameters
     ----------
