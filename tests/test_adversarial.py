@@ -52,6 +52,15 @@ def test_the_penalty_is_the_kl_divergence_and_in_training_the_game_as_well(netwo
     output = network.train()(x)
     expected = plain(x).penalty + 0.5 * output.parts["discriminator"]
     torch.testing.assert_close(output.penalty, expected)
+    assert torch.equal(output.parts["kl"], plain(x).penalty)
+
+
+def test_a_member_has_the_bits_of_the_lone_detector(X):
+    lone, first = (
+        AdversarialAEDetector(n_estimators=n, batch_size=80, max_steps=40, random_state=0).fit(X)
+        for n in (1, 2)
+    )
+    assert np.array_equal(lone.transform(X), first.transform(X)[:, : lone.latent_dim_])
 
 
 def test_discriminator_descends_and_autoencoder_ascends(network):
@@ -79,7 +88,7 @@ def test_history_and_score(X):
         score="discriminator_features", max_steps=300, contamination=0, random_state=0
     ).fit(X)
     history = detector.history_
-    assert {"kl", "discriminator", "discriminator_features"} <= set(history)
+    assert {"penalty", "kl", "discriminator", "discriminator_features"} <= set(history)
     assert history["discriminator"].iloc[0] == pytest.approx(math.log(4), abs=0.1)
     far = X[:50].copy()
     far[:, 2] += 20

@@ -318,3 +318,17 @@ def test_a_likelihood_of_some_columns():
     expected = whole(x[:, :3], x_hat)
     expected[..., 1] = 0
     assert torch.equal(part(x, x_hat), expected)
+
+
+def test_few_labels_are_no_classes(X):
+    y = np.where(np.arange(len(X)) < 3, -1, 0)
+    with pytest.raises(ValueError, match="y holds -1 and 0, which are labels of few anomalies"):
+        ConditionalVAEDetector(max_steps=2).fit(X, y)
+
+
+def test_classes_are_no_labels_of_a_score(X):
+    y = np.arange(len(X)) % 3
+    detector = ConditionalVAEDetector(max_steps=3, random_state=0).fit(X, y.astype(float))
+    assert detector.classes_ == (0, 1, 2) and type(detector.classes_[0]) is int
+    assert detector.score(X, y) == detector.score(X)
+    assert detector.score(X[y < 2], y[y < 2]) == detector.score(X[y < 2])

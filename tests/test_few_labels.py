@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skorch.callbacks import Callback
 
 import skvae
-from skvae import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector, fit_in_folder
+from skvae import AEDetector, ConvAEDetector, ConvVAEDetector, VAEDetector, fit_in_folder, metrics
 from skvae.metrics import known_labels
 from skvae.model_selection import StackedGridSearchCV
 from skvae.networks import Output
@@ -94,7 +94,8 @@ def test_labels_are_asked_for(data):
 def test_labels_that_the_threshold_takes_away_or_is_left_without(data):
     X, y = data
     one = np.where(np.arange(40) == 7, -1, 0)
-    for fraction, found in ((0.9, "0 labelled anomalies .* 1 labelled"), (0.1, "1 .* and 0 lab")):
+    one[8] = 1
+    for fraction, found in ((0.9, "0 labelled anomalies .* 2 labelled"), (0.1, "1 .* and 0 lab")):
         detector = made(threshold="f1", calibration_fraction=fraction)
         with pytest.raises(ValueError, match=f"calibration_fraction={fraction} leaves {found}"):
             detector.fit(X[:40], one)
@@ -406,3 +407,50 @@ def test_images(cls, weight, tmp_path):
     skvae.save(detector, tmp_path / "model.safetensors")
     loaded = skvae.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), detector.anomaly_score(X))
+
+
+# -- few labels elsewhere in the package ----------------------------------------------------------
+
+
+def test_scorers_and_searches_tell_known_anomalies_from_all_others():
+    rng = np.random.RandomState(0)
+    X = np.r_[rng.randn(200, 4), 4 + rng.randn(40, 4)]
+    y = np.zeros(240, int)
+    y[200:210], y[:5] = -1, 1
+    detector = VAEDetector(train_on="labels", max_steps=30, random_state=0).fit(X, y)
+    expected = roc_auc_score(y == -1, -detector.score_samples(X))
+    assert detector.score(X, y) == expected == metrics.roc_auc(detector, X, y)
+    assert 0 < metrics.average_precision(detector, X, y) <= 1
+    search = GridSearchCV(
+        VAEDetector(train_on="labels", max_steps=10, random_state=0),
+        {"beta": [0.5, 1.0]},
+        cv=StratifiedKFold(3, shuffle=True, random_state=0),
+    ).fit(X, y)
+    assert 0 <= search.best_score_ <= 1
+
+
+def test_a_threshold_is_set_by_what_is_known():
+    rng = np.random.RandomState(0)
+    X = np.r_[rng.randn(200, 4), 4 + rng.randn(40, 4)]
+    y = np.zeros(240, int)
+    y[200:210], y[:20] = -1, 1
+    detector = VAEDetector(train_on="labels", max_steps=30, random_state=0).fit(X, y)
+    detector.set_threshold("f1", X, y)
+    known = VAEDetector(train_on="labels", max_steps=30, random_state=0).fit(X, y)
+    known.set_threshold("f1", X[y != 0], y[y != 0])
+    assert detector.threshold_ == known.threshold_
+    with pytest.raises(ValueError, match="reads labels and needs known normal rows, .1 in y"):
+        VAEDetector(train_on="labels", threshold="f1").fit(X, np.minimum(y, 0))
+
+
+def test_a_given_context_is_not_learned_from():
+    rng = np.random.RandomState(0)
+    context = rng.rand(400) < 0.1
+    X = np.c_[context, rng.randn(400, 3) + 2 * context[:, None]]
+    y = np.zeros(400, int)
+    y[:8] = -1
+    X[:8, 0] = 1  # anomalies that are told by the context alone
+    detector = skvae.ConditionalVAEDetector(
+        condition=[0], train_on="labels", contamination=0, max_steps=50, random_state=0
+    ).fit(X, y)
+    assert np.all(detector.error_map(X)[:, 0] == 0)

@@ -495,7 +495,7 @@ def test_verbosity_and_pictures_may_differ(tmp_path, capsys):
             IsolationForest(random_state=0),
             {},
             TypeError,
-            "fits AEDetector.* got IsolationForest",
+            "fits detectors that train a network.* got IsolationForest",
         ),
         (VAEDetector(), {}, ValueError, "random_state=None begins differently each time"),
         (of_tables(), {"every": 0}, ValueError, "every=0 must be an int of at least 1"),

@@ -54,11 +54,12 @@ def load_model(path, name):
         detector = skvae.load(path)
     except (OSError, ValueError) as error:
         raise ValueError(str(error).replace(str(path), name)) from error
-    if isinstance(detector, (skvae.WindowDetector, skvae.FusionDetector)):
+    if isinstance(
+        detector, (skvae.WindowDetector, skvae.FusionDetector, skvae.SlidingWindowDetector)
+    ):
         kind = type(detector).__name__
-        raise ValueError(f"{name}: the app does not show {kind}: use skvae predict.")
-    if isinstance(detector, skvae.SlidingWindowDetector):
-        raise ValueError(f"{name}: the app does not show SlidingWindowDetector: use Python.")
+        instead = "skvae predict" if kind == "WindowDetector" else "Python"
+        raise ValueError(f"{name}: the app does not show {kind}: use {instead}.")
     if not isinstance(detector, BaseDetector):
         raise ValueError(f"{name} holds a {type(detector).__name__}, which finds no anomalies.")
     if image_shape(detector) is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from skvae.metrics import two_class_labels
+from skvae.metrics import is_of_few, two_class_labels
 from skvae.thresholds import Conformal, fit_threshold, is_conformal
 
 _NEEDS_HELD_OUT = (
@@ -36,6 +36,12 @@ class _MethodBesideParameter:
 
     def __set__(self, instance, value):
         vars(instance)[self.name] = value
+
+
+def check_no_class(threshold):
+    """Refuse a class where an estimator is meant."""
+    if isinstance(threshold, type):
+        raise ValueError(f"threshold={threshold!r} is a class; pass an instance of it.")
 
 
 class DecisionMixin:
@@ -150,6 +156,7 @@ class DecisionMixin:
         return fraction
 
     def _use_threshold(self, threshold, scores, y, percentile):
+        check_no_class(threshold)
         if percentile is None:
             # What is tolerated of normal rows has nothing to do with contamination.
             by_share = self.contamination and not is_conformal(threshold)
@@ -201,6 +208,8 @@ class DecisionMixin:
             if y is not None:
                 y = column_or_1d(y)
                 check_consistent_length(X, y)
+                if is_of_few(y):  # a threshold is set by what is known
+                    scores, y = scores[y != 0], y[y != 0]
         if percentile is None:
             percentile = self.percentile
         self._use_threshold(threshold, scores, y, percentile)
@@ -246,7 +255,7 @@ class DecisionMixin:
 
     @property
     def _score_parameter(self):
-        return vars(self)["score"]
+        return vars(self).get("score")
 
     def get_params(self, deep=True):
         """Parameters of the constructor.

@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skvae.base._decisions import DecisionMixin
+from skvae.base._decisions import DecisionMixin, check_no_class
 from skvae.base._input import (
     fit_scaler,
     holds_sizes,
@@ -205,8 +205,7 @@ class BaseDetector(
 
     def _check_parameters_agree(self, score):
         self._check_network_parameters()
-        if isinstance(self.threshold, type):
-            raise ValueError(f"threshold={self.threshold!r} is a class; pass an instance of it.")
+        check_no_class(self.threshold)
         for callback in self.callbacks or []:
             named = callback[-1] if isinstance(callback, tuple) else callback
             if not hasattr(named, "on_epoch_end"):
@@ -274,7 +273,15 @@ class BaseDetector(
         if y is None or not (asking or self._threshold_reads_labels):
             return None
         check_consistent_length(X, y)
-        return known_labels(y) if self.train_on == "labels" else column_or_1d(y)
+        if self.train_on != "labels":
+            return column_or_1d(y)
+        y = known_labels(y)
+        if self._threshold_reads_labels and not (y == 1).any():
+            raise ValueError(
+                f"threshold={self.threshold!r} reads labels and needs known normal rows, +1 in y, "
+                "beside known anomalies; use another threshold, or label some."
+            )
+        return y
 
     def _normal_rows(self, X, y):
         """Mask of the rows that may be trained on, as if they were normal."""
@@ -330,7 +337,8 @@ class BaseDetector(
         if self.likelihood == "bernoulli" and not (0 <= fitted.min() and fitted.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs training values in [0, 1]; after scaling they are "
-                f"in [{x.min():.4g}, {x.max():.4g}]. Use scaler='minmax' or another likelihood."
+                f"in [{fitted.min():.4g}, {fitted.max():.4g}]. Use scaler='minmax' or another "
+                "likelihood."
             )
         return x
 

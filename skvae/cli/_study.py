@@ -208,7 +208,7 @@ def make_study():
             str | None, typer.Option(help="Names separated by commas; else all of them.")
         ] = None,
         quick: Annotated[
-            bool, typer.Option(help="Small generated data and short trainings: seconds.")
+            bool, typer.Option(help="Small generated data and short trainings: a minute.")
         ] = False,
         seeds: Annotated[int, seeds_option] = 3,
     ):

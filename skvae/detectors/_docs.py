@@ -66,7 +66,9 @@ train_on : {"all", "normal", "labels"}, default="all"
     ``contamination=0`` as well, if the labels are to be trusted. With "labels" ``y`` is -1 for
     known anomalies, one at least, +1 for known normal rows and 0 for all others. Known
     anomalies are left out of the training and correct the score, which then counts log-odds
-    (`skvae.scores.Labelled`); known normal rows are never trimmed, and are trusted.
+    (`skvae.scores.Labelled`); known normal rows are never trimmed, and are trusted. Three labels
+    may cost as much as they gain; ten seldom do. Scorers take such labels as well, and count
+    what is not known for normal.
 anomaly_weight : float, default=0.0
     With ``train_on="labels"`` and more than 0, known anomalies also push in the training: drawn
     beside each batch, they add ``anomaly_weight`` times the mean of ``max(0, L + n - l)``, with

@@ -83,10 +83,10 @@ class AdversarialAEDetector(VAEDetector):
     <calibration_scores_>
     <calibration_is_held_out_>
     history_ : DataFrame
-        A row an epoch: epoch, loss, reconstruction, kl (with the weighted loss of the
-        discriminator), discriminator, discriminator_features, valid_loss (with early stopping) and
-        duration in seconds. Losses are in nats a row ("mse": in squared units); that of the
-        discriminator is log 4 where it tells nothing apart, and 0 where it is always right.
+        A row an epoch: epoch, loss, reconstruction, penalty (the KL divergence plus the weighted
+        loss of the discriminator), kl, discriminator, discriminator_features, valid_loss (with
+        early stopping) and duration in seconds. Losses are in nats a row ("mse": in squared units);
+        that of the discriminator is log 4 where it tells nothing apart, 0 where it is always right.
     <latent_dim_>
     <n_steps_>
     <net_>
@@ -115,7 +115,8 @@ class AdversarialAEDetector(VAEDetector):
     gradient of the cross-entropy changes its sign where it enters the reconstruction: the
     discriminator descends and the autoencoder ascends in the same step of one optimiser. That is
     the game of a VAE-GAN without its second optimiser; its error in the discriminator's features is
-    no part of the training here, but may be the score.
+    no part of the training here, but may be the score. It is not the adversarial autoencoder of
+    Makhzani et al. (2015, arXiv:1511.05644), whose discriminator judges latents.
 
     It is here for comparison: over seven contaminated tables of ADBench and ten seeds its mean
     AUROC is that of `VAEDetector` (.668 and .667), and its spread over seeds twice as large (.018

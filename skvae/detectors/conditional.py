@@ -91,7 +91,7 @@ class ConditionalVAEDetector(VAEDetector):
     bool, y is what it is for all detectors, and there are no classes; of both 0 and 1 this is said
     by a warning, since two classes may be meant: ``y.astype(str)`` says so. Anything else is
     classes, integers or strings, all of them normal. ``score(X, y)`` takes labels of anomalies as
-    ever.
+    ever, and ignores classes.
 
     **Rare conditions.** The density of a row, with its context, is low wherever the context is
     rare. Latents and residuals given the context are not: where the prior is N(0, 1) under each
@@ -233,6 +233,12 @@ class ConditionalVAEDetector(VAEDetector):
             If y holds 0 and 1, which are read as labels of anomalies.
         """
         return super().fit(X, y)
+
+    def _rating(self, scores, y):
+        """What `score` says: of classes, such as those of the training, nothing."""
+        if y is not None and self.classes_ and set(y) <= set(self.classes_):
+            y = None
+        return super()._rating(scores, y)
 
     def infer_class(self, X):
         """The class under which each row is judged: that of the smallest loss.
@@ -386,6 +392,7 @@ def _classes(y):
     odd = y[~(y == np.round(y))][:1] if y.dtype.kind == "f" else ()
     if len(odd) or y.dtype.kind not in "biufU":
         raise ValueError(_UNKNOWN.format(odd[0] if len(odd) else y.dtype))
+    y = y.astype(np.int64) if y.dtype.kind == "f" else y
     classes, numbers = np.unique(y, return_inverse=True)
     values = set(classes.tolist())
     if values == {0, 1} and y.dtype != bool:
@@ -395,6 +402,11 @@ def _classes(y):
             "y.astype(str), if they are labels y.astype(bool).",
             UserWarning,
             stacklevel=6,
+        )
+    if {-1, 0} <= values <= {-1, 0, 1}:
+        raise ValueError(
+            "y holds -1 and 0, which are labels of few anomalies: they are read with "
+            "train_on='labels'. If they are classes of normal rows pass y.astype(str)."
         )
     if values <= {0, 1} or values <= {-1, 1}:
         return (), None

@@ -132,11 +132,14 @@ class MixedVAEDetector(BaseDetector):
     one that of k = 0. A category never seen so costs about ``log(n)`` nats, however many categories
     a column has.
 
-    **Missing cells.** That a cell is missing is no anomaly, not even in a column that was never
-    missing in training: the cell is not scored, and the network sees the mean of a number, no
-    category, and nothing else that is new to it. A row of which little is known has few terms in
-    its score, which may be lower or higher than that of a whole row: compare like with like where
-    much is missing.
+    **Missing cells.** What is missing is not scored: the network sees the mean of a number, or no
+    category, and the cell adds nothing. But a row without a cell is unlike rows that all have it,
+    and where training rows have no gaps, the default score flags many of those that do, a missing
+    category above all, while the error map, which has no share for it, shows nothing. Where a tenth
+    of the cells is missing in training too, rows with gaps are flagged no more than others; so if
+    gaps are to be no news, let the training have some: ``X.mask(rng.rand(*X.shape) < 0.1)``. A row
+    of which little is known has few terms in its score: compare like with like where much is
+    missing.
 
     **Dates.** New rows are later than those of the training, and a date far beyond them is an
     anomaly of its own. Drop the column, or keep its parts, where that is not meant. Clock times

@@ -88,7 +88,9 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
     -----
     **Gaps.** A time point with NaN in any channel is a gap, and no window reaches across one. So
     what should not be learned, such as points that are known to be anomalous, may be set to NaN.
-    Where single values are missing here and there, few windows are whole: fill those before.
+    Where single values are missing here and there, few windows are whole: fill those before. Points
+    are taken as equally far apart, whatever the index of a DataFrame says: ``frame.asfreq("h")``
+    makes a gap of hours that are not there.
 
     **What no window holds.** A gap, a stretch between gaps that is shorter than ``window``, and,
     with ``causal``, the first ``window - 1`` points of a stretch, the warm-up, have the score NaN:
@@ -189,6 +191,11 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         if self.step > self.window:
             raise ValueError(
                 f"step={self.step} leaves points between windows of {self.window} points."
+            )
+        if getattr(self.detector, "train_on", "all") != "all":
+            raise ValueError(
+                f"detector has train_on={self.detector.train_on!r}, but windows get no labels. Set "
+                "points that should not be learned to NaN."
             )
         values, y = self._joined(X, y)
         n_train = len(values) - math.ceil(self._held_out_fraction * len(values))

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.stats import entropy
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
 
 from skvae.base._input import sizes
 from skvae.detectors._docs import documented
@@ -259,6 +260,7 @@ class VQVAEDetector(_TabularDetector):
     @property
     def perplexity_(self):
         """Perplexity of the codes of each group."""
+        check_is_fitted(self)
         return self.net_.module_.network.perplexity().cpu().numpy()
 
     def _finish(self, plan, X, y, net):

@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
 
+from skvae.detectors import SlidingWindowDetector
 from skvae.drift._reference import Reference, in_bandwidths, median_bandwidth
 from skvae.drift._result import DriftResult
 
@@ -172,6 +173,11 @@ class DriftMonitor(BaseEstimator):
             raise ValueError(
                 f"alpha={self.alpha:g} needs at least n_resamples={math.ceil(3 / self.alpha) - 1}, "
                 f"got {self.n_resamples}: with fewer, nothing is sure to be flagged."
+            )
+        if isinstance(self.detector, SlidingWindowDetector):
+            raise TypeError(
+                "DriftMonitor compares rows that are independent of each other, and a "
+                "SlidingWindowDetector scores points of a series: use its detector_ on windows."
             )
         n_rows = _num_samples(X)
         if n_rows < MIN_REFERENCE_ROWS:

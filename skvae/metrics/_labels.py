@@ -77,19 +77,32 @@ def known_labels(y):
     if y.dtype != bool and -1 in values and values <= {-1, 0, 1}:
         return y.astype(np.int64)
     shown = ", ".join(map(str, sorted(values, key=str)[:5]))
+    remedy = ""
+    if y.dtype == bool or values == {0, 1}:
+        remedy = " Where 1 marks an anomaly and 0 all else, pass np.where(y == 1, -1, 0)."
     raise ValueError(
         "y must hold -1 for known anomalies, one at least, +1 for known normal rows and 0 for all "
-        f"others; found {shown}{', ...' if len(values) > 5 else ''}. "
-        "Where 1 marks an anomaly and 0 all else, pass np.where(y == 1, -1, 0)."
+        f"others, missing labels among them; found {shown}{', ...' if len(values) > 5 else ''}."
+        f"{remedy}"
     )
+
+
+def is_of_few(y):
+    """Whether these are labels of few rows: known anomalies are -1, and unknown rows 0."""
+    y = column_or_1d(y)
+    return y.dtype.kind in "if" and set(np.unique(y).tolist()) in ({-1, 0}, {-1, 0, 1})
 
 
 def two_class_labels(y, what):
     """Labels for a metric of two classes, or None, with a warning, where ``y`` holds one value.
 
-    One value leaves such a metric undefined in either convention, so none needs to be told.
+    One value leaves such a metric undefined in either convention, so none needs to be told. Few
+    labels, {-1, 0, +1}, tell known anomalies from all others: the order of candidates is that of
+    full labels, as long as the known ones are a fair sample.
     """
     values = np.unique(column_or_1d(y))
+    if is_of_few(y):
+        return column_or_1d(y) == -1
     if len(values) > 1:
         return anomaly_labels(y)
     warnings.warn(
@@ -109,7 +122,8 @@ def roc_auc(estimator, X, y):
         With ``score_samples``, higher = more normal.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
-        Labels as in `anomaly_labels`.
+        Labels as in `anomaly_labels`; or those of few rows, -1 for known anomalies and 0 or +1 for
+        all others.
 
     Returns
     -------

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skvae.networks.mlp import MLPAutoencoder
+from skvae.networks.mlp import COLUMNS, MLPAutoencoder
 
 
 class _ReverseGradient(torch.autograd.Function):
@@ -19,6 +19,11 @@ class _ReverseGradient(torch.autograd.Function):
         return -gradient
 
 
+def _softplus(x):
+    """Softplus of each number in a whole vector of its own, so that all of them round alike."""
+    return F.softplus(x[..., None].expand(*x.shape, COLUMNS).contiguous())[..., 0]
+
+
 class AdversarialMLP(MLPAutoencoder):
     """`MLPAutoencoder` whose reconstructions a discriminator is to tell from rows, and cannot.
 
@@ -26,9 +31,9 @@ class AdversarialMLP(MLPAutoencoder):
     gradient is reversed where it enters the reconstruction: one optimiser lets the discriminator
     descend and the autoencoder ascend, each at every step.
 
-    ``Output.parts`` holds "discriminator", its cross-entropy in nats (log 4 where it tells nothing,
-    0 where it knows all), and "discriminator_features", the squared distance of its features, the
-    last hidden layer, of a row and of its reconstruction.
+    ``Output.parts`` holds "kl", the divergence alone, "discriminator", the cross-entropy in nats
+    (log 4 where it tells nothing, 0 where it knows all), and "discriminator_features", the squared
+    distance of its features, the last hidden layer, of a row and of its reconstruction.
 
     Parameters
     ----------
@@ -38,7 +43,8 @@ class AdversarialMLP(MLPAutoencoder):
         Of the discriminator's loss beside the KL divergence.
     """
 
-    part_names = ("discriminator", "discriminator_features")
+    penalty_name = "penalty"
+    part_names = ("kl", "discriminator", "discriminator_features")
 
     def __init__(
         self, n_features, latent_dim, hidden_layer_sizes, *, adversarial_weight, generator, **params
@@ -52,12 +58,12 @@ class AdversarialMLP(MLPAutoencoder):
         x = x.expand_as(output.x_hat)
         features, truth = self._judged(x)
         features_hat, truth_hat = self._judged(_ReverseGradient.apply(output.x_hat))
-        loss = F.softplus(-truth) + F.softplus(truth_hat)
+        loss = _softplus(-truth) + _softplus(truth_hat)
         distance = (features - features_hat).detach().square().sum(-1)
         penalty = output.penalty
         if self.training:  # what a discriminator thinks is no part of the likelihood
             penalty = penalty + self.adversarial_weight * loss
-        parts = {"discriminator": loss, "discriminator_features": distance}
+        parts = {"kl": output.penalty, "discriminator": loss, "discriminator_features": distance}
         return output._replace(penalty=penalty, parts=parts)
 
     def _judged(self, x):

@@ -81,7 +81,7 @@ def slot_sums(values, sizes):
     return (values @ _same_column(sizes, values.device))[..., : values.shape[-1]]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 @torch.inference_mode(False)  # a tensor that scoring made first could not be trained with
 def _same_column(sizes, device):
     """1 where two slots are of one column; padded, as products of networks are, to round alike."""

@@ -3,6 +3,7 @@
 from itertools import count
 
 import numpy as np
+from sklearn.utils import get_tags
 
 from skvae.plotting._common import (
     NORMAL_COLOR,
@@ -101,6 +102,12 @@ class ErrorMapDisplay:
             If the estimator has no ``error_map``.
         """
         detector, seen, feature_names = unwrap(estimator, X)
+        is_series = get_tags(detector).input_tags.three_d_array
+        if is_series and np.ndim(seen) > 2:
+            raise ValueError(
+                "X holds series of several channels, (n, channels, length): pass them as rows, "
+                "X.reshape(len(X), -1), or those of one channel as (n, length)."
+            )
         if np.ndim(seen) > 2 or getattr(detector, "image_shape", None) is not None:
             return ImageErrorMapDisplay.from_estimator(
                 estimator, X, name=name, ax=ax, **plot_parameters

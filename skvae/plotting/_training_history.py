@@ -1,5 +1,7 @@
 """The losses of a training, epoch by epoch."""
 
+from itertools import cycle, repeat
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,8 @@ _LINES = (
     ("valid_loss", "black", ":"),
 )
 _LABELS = {"kl": "KL", "valid_loss": "validation loss"}
+# Of what else a network says of itself: other penalties, parts of the KL divergence.
+_MORE = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
 class TrainingHistoryDisplay:
@@ -24,8 +28,8 @@ class TrainingHistoryDisplay:
     ----------
     history : DataFrame
         One row an epoch, as ``history_`` of a detector: the columns ``epoch`` and ``loss``, and
-        any of ``reconstruction``, ``kl`` and ``valid_loss``. Losses are means over the rows of
-        data, summed over features.
+        any of ``reconstruction``, ``kl``, ``valid_loss`` and others. Losses are means over the
+        rows of data, summed over features; of ``duration`` there is no line.
     name : str, default=None
         Title of the picture.
 
@@ -121,8 +125,8 @@ class TrainingHistoryDisplay:
         """
         if y_scale not in ("linear", "log", "symlog"):
             raise ValueError(f"y_scale must be 'linear', 'log' or 'symlog', not {y_scale!r}.")
-        columns = [column for column, _, _ in _LINES if column in self.history]
-        lowest = self.history[columns].min().min()
+        lines = self._lines()
+        lowest = self.history[[column for column, _, _ in lines]].min().min()
         if y_scale == "log" and lowest <= 0:
             raise ValueError(
                 f"y_scale='log' needs positive losses, but the lowest is {lowest:.4g}; "
@@ -134,9 +138,7 @@ class TrainingHistoryDisplay:
         epochs = self.history["epoch"].to_numpy()
         marker = "o" if len(epochs) <= 20 else None  # a single epoch would be an invisible line
         self.lines_ = {}
-        for column, color, style in _LINES:
-            if column not in self.history:
-                continue
+        for column, color, style in lines:
             values = self.history[column].to_numpy(dtype=float)
             label = f"{_LABELS.get(column, column)}, last {values[-1]:.4g}"
             (self.lines_[column],) = ax.plot(
@@ -151,6 +153,13 @@ class TrainingHistoryDisplay:
         set_title(ax, self.name)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _lines(self):
+        """Column, colour and style of each line."""
+        known = {"epoch", "duration", *(column for column, _, _ in _LINES)}
+        others = [column for column in self.history if column not in known]
+        more = zip(others, cycle(_MORE), repeat("--"), strict=False)
+        return [line for line in _LINES if line[0] in self.history] + list(more)
 
     def _mark_best_epoch(self, ax, epochs):
         if "valid_loss" not in self.history:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import get_tags
 from tqdm.auto import tqdm
 
 from skvae.base._input import LARGEST_VALUE
@@ -83,6 +84,11 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
         raise ValueError(
             "A SlidingWindowDetector scores points of a series by those beside them, and a report "
             "judges rows one by one: use its methods in Python."
+        )
+    if not hasattr(detector, "error_map") or get_tags(detector).input_tags.string:
+        raise ValueError(
+            f"No report can be made of a {type(detector).__name__} yet, whose rows hold more than "
+            "numbers of one kind: use its methods in Python."
         )
     key, names = _names(X) if names is None else ("name", list(names))
     if len(names) != len(X):

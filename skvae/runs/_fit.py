@@ -104,8 +104,8 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
 def _check(detector, every):
     if not isinstance(detector, BaseDetector):
         raise TypeError(
-            "fit_in_folder fits AEDetector, VAEDetector, ConvAEDetector and ConvVAEDetector, but "
-            f"got {type(detector).__name__}."
+            "fit_in_folder fits detectors that train a network of their own, such as VAEDetector "
+            f"and ConvVAEDetector, but got {type(detector).__name__}."
         )
     detector._validate_params()
     if not isinstance(detector.random_state, Integral):

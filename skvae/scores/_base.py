@@ -56,6 +56,9 @@ class Part(Score):
     def __init__(self, name):
         self.name = name
 
+    def __repr__(self):
+        return f"Part({self.name!r})"
+
     @property
     def needs_parts(self):
         return frozenset({self.name})

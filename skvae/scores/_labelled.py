@@ -54,6 +54,9 @@ class Labelled(Score):
         self.score.fit(x, output, error, autoencoder, random_state)
         held_out = as_array(self.score.held_out(x, output, error))
         self.mean_, self.spread_ = held_out.mean(), spread(held_out)
+        if x.ndim == 2:
+            # What is reproduced to the last bit in every row is given, such as a context.
+            self.is_judged_ = (x != output.x_hat).any(0).to(x.dtype)
         features = self._raw(x, output)
         self.feature_mean_ = features.mean(0)
         floor = torch.full_like(self.feature_mean_, SCALE_FLOOR)
@@ -69,8 +72,10 @@ class Labelled(Score):
         return self
 
     def _raw(self, x, output):
-        """Latents, and columns of tables before them."""
-        return output.latent if x.ndim > 2 else torch.cat([x, output.latent], 1)
+        """Latents, and columns of tables before them; 0 for columns that are not judged."""
+        if x.ndim > 2:
+            return output.latent
+        return torch.cat([x * self.is_judged_, output.latent], 1)
 
     def _features(self, x, output):
         raw = as_array((self._raw(x, output) - self.feature_mean_) / self.feature_scale_)

@@ -129,7 +129,7 @@ def families(data=None, detectors=None, seeds=range(3), out=None, quick=False, p
         Folder of the report. Each finished piece is kept there at once, and a later run with the
         same folder and settings goes on from there.
     quick : bool, default=False
-        Blobs, the digits of 8 x 8 and small plots, short trainings, no slices: seconds.
+        Blobs, the digits of 8 x 8 and small plots, short trainings, no slices: a minute.
     progress : bool, default=True
         Whether to show a progress bar.
 
@@ -347,8 +347,8 @@ def _write_report(results, settings, seeds, minutes, out):
     write_text(
         out / "report.md",
         f"# Families of detectors\n\n{quick}Every detector at its defaults, knowing only whether "
-        f"its training data are clean; means over the cases of a domain and the seeds "
-        f"{', '.join(map(str, seeds))}, ± the standard deviation over seeds. The pieces took "
+        f"its training data are clean. Means over the cases of a domain and the seeds "
+        f"{', '.join(map(str, seeds))}; ± is the standard deviation over seeds. The pieces took "
         f"{wall:.1f} minutes ({cpu:.1f} CPU minutes).\n\n## AUROC\n\n"
         f"{markdown_table(shown['AUROC'])}\n![AUROC](families.png)\n\n## CPU seconds of a fit\n\n"
         f"{markdown_table(shown['CPU seconds of a fit'])}",
