@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 import skvae
 from skvae._optional import require
 from skvae.studies._brain_report import APART
+from skvae.studies.families import families_shown
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "plotly", "pyarrow", "PIL"}
@@ -249,3 +250,13 @@ def test_readme_table_of_plots_is_the_recorded_result():
     for method, normal, mixture, located in rows:
         assert normal == scores[method, "normal"] and mixture == scores[method, "mixture"]
         assert located == columns.get(method, "-")
+
+
+def test_readme_table_of_families_is_the_recorded_result():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("<!-- families: ")[1].split("<!-- ")[0]
+    head, _, *rows = [line.strip("| ").split(" | ") for line in section.split("\n") if "| " in line]
+    results = pd.read_csv(ROOT / "benchmarks" / "results" / "study_families.csv")
+    shown = families_shown(results)["AUROC"]
+    assert head == shown.columns.tolist()
+    assert rows == shown.to_numpy().tolist() and len(rows) >= 13

@@ -2,9 +2,20 @@
 
 import pandas as pd
 import pytest
+from PIL import Image
 
+from skvae.datasets import load_digits_images
 from skvae.studies import families, families_summary
-from skvae.studies.families import CONTROLS, DOMAINS, IMAGES, ROWS, TABLES, families_shown
+from skvae.studies.families import (
+    CONTROLS,
+    DOMAINS,
+    IMAGES,
+    QUICK,
+    ROWS,
+    TABLES,
+    _run,
+    families_shown,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,19 @@ def test_report_on_disk_and_a_later_run_takes_what_is_there(report):
     pd.testing.assert_frame_equal(stored, results, check_dtype=False)
     again = families(seeds=(0,), out=out, quick=True, progress=False)
     pd.testing.assert_frame_equal(again, results)
+
+
+def test_slices_of_a_folder_reach_every_family_of_images(tmp_path):
+    digits, labels = load_digits_images()
+    for i, (image, digit) in enumerate(zip(digits[:120], labels, strict=False)):
+        name = "no_tumor" if digit < 5 else "tumor"
+        folder = tmp_path / "brain_mri" / ("train" if i < 80 else "test") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    settings = QUICK | {"quick": True, "slice_size": 16}
+    for name in IMAGES:
+        (row,) = _run(DOMAINS["brain MRI"], tmp_path, settings, 0, name)
+        assert row["case"] == "tumour" and 0 <= row["auroc"] <= 1
 
 
 def test_an_unknown_family_is_named():

@@ -179,8 +179,8 @@ def _run(cases, home, settings, seed, name):
         seen = partial(_seen, is_image=name in IMAGES)
         if fitted is None or fitted[0] is not case.X_train:  # many cases may share a training
             start = time.process_time()
-            height = case.X_train.shape[1]
-            detector = _detector(name, case.known, settings["quick"], seed, height)
+            side = case.X_train.shape[-1]
+            detector = _detector(name, case.known, settings["quick"], seed, side)
             detector.fit(seen(case.X_train))
             fitted = case.X_train, detector, time.process_time() - start
         _, detector, seconds = fitted
@@ -190,15 +190,15 @@ def _run(cases, home, settings, seed, name):
     return rows
 
 
-def _detector(name, known, quick, seed, height):
+def _detector(name, known, quick, seed, side):
     if name in CONTROLS:
         return pyod_baseline(name, seed)
     options = {"random_state": seed} | (QUICK_TRAINING if quick else {})
     if name == ATTENTION:
-        options["attention"] = height // 4  # of the last maps
+        options["attention"] = side // 4  # of the last maps
     detector = (ROWS | IMAGES)[name](**options, **known)
     if name == WINDOWS:
-        strips = None, max(height // 4, 4)
+        strips = None, max(side // 4, 4)
         return WindowDetector(detector, window_shape=strips, random_state=seed, **known)
     return detector
 
