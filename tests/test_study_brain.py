@@ -151,7 +151,8 @@ def test_near_duplicates_have_one_group(root, tmp_path):
 def test_folders_that_are_no_such_data(tmp_path, root):
     with pytest.raises(FileNotFoundError, match="no folder"):
         studies.brain(tmp_path / "missing", progress=False)
-    with pytest.raises(ValueError, match=r"found 0 in train/no_tumor and the test classes none\."):
+    found_none = r"found 0 in train/no_tumor and the test classes none\."
+    with pytest.raises(ValueError, match=found_none), pytest.warns(UserWarning, match="no files"):
         studies.brain(tmp_path, progress=False)
 
 
