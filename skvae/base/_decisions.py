@@ -2,9 +2,11 @@
 
 import warnings
 from functools import partial
+from numbers import Real
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skvae.metrics import is_of_few, two_class_labels
@@ -14,6 +16,19 @@ _NEEDS_HELD_OUT = (
     "{} needs scores of rows that were not trained on: fit with calibration_fraction=0.2, or call "
     "set_threshold('conformal', X) with held-out normal rows."
 )
+
+
+# Of the parameters that a threshold depends on, for every class with `DecisionMixin`.
+THRESHOLD_CONSTRAINTS = {
+    "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
+    "threshold": [
+        StrOptions({"percentile", "f1", "conformal"}),
+        Interval(Real, None, None, closed="neither"),
+        HasMethods("fit"),
+    ],
+    "percentile": [Interval(Real, 0, 100, closed="neither"), None],
+    "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
+}
 
 
 class _MethodBesideParameter:

@@ -20,14 +20,14 @@ from sklearn.base import (
     OutlierMixin,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     check_consistent_length,
     column_or_1d,
     validate_data,
 )
 
-from skvae.base._decisions import DecisionMixin, check_no_class
+from skvae.base._decisions import THRESHOLD_CONSTRAINTS, DecisionMixin, check_no_class
 from skvae.base._input import (
     fit_scaler,
     holds_sizes,
@@ -81,15 +81,8 @@ class BaseDetector(
         "activation": [StrOptions(set(ACTIVATIONS))],
         "output_activation": [StrOptions(set(ACTIVATIONS)), None],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
+        **THRESHOLD_CONSTRAINTS,
         "score": [StrOptions({*SCORES, *IMAGE_SCORES, *NETWORK_SCORES}), list, tuple, callable],
-        "threshold": [
-            StrOptions({"percentile", "f1", "conformal"}),
-            Interval(Real, None, None, closed="neither"),
-            HasMethods("fit"),
-        ],
-        "percentile": [Interval(Real, 0, 100, closed="neither"), None],
-        "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
         "train_on": [StrOptions({"all", "normal", "labels"})],
         "anomaly_weight": [Interval(Real, 0, None, closed="left")],
         "max_steps": [Interval(Integral, 1, None, closed="left"), None],
@@ -378,6 +371,11 @@ class BaseDetector(
     def _new_autoencoder(self, shape, generator):
         network = self._build_network(shape, generator)
         return Autoencoder(network, self._build_likelihood(shape))
+
+    @property
+    def _output_activation(self):
+        """The one asked for, or that of the likelihood."""
+        return self.output_activation or LIKELIHOODS[self.likelihood].activation
 
     def _build_likelihood(self, shape):
         return LIKELIHOODS[self.likelihood](shape)

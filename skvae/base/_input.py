@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils.validation import check_array, validate_data
 from threadpoolctl import threadpool_limits
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
@@ -148,6 +149,27 @@ def taken(X, rows):
     return X.subset(rows) if hasattr(X, "subset") else X[rows]
 
 
+def validated_table(estimator, X, reset, ensure_all_finite):
+    """X with its names and numbers of columns and rows checked; training takes 2 rows at least.
+
+    A DataFrame stays as it is, and what its cells hold is not checked; anything else becomes an
+    array, whose numbers ``ensure_all_finite`` is about.
+    """
+    at_least = 2 if reset else 1
+    if isinstance(X, pd.DataFrame):
+        of_its_shape = np.broadcast_to(np.float32(0), X.shape)
+        check_array(of_its_shape, ensure_min_samples=at_least, estimator=estimator, input_name="X")
+        return validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=None,
+        ensure_all_finite=ensure_all_finite,
+        ensure_min_samples=at_least,
+    )
+
+
 def shape_of(X):
     """Shape of an array-like."""
     return tuple(X.shape) if hasattr(X, "shape") else np.asarray(X).shape
@@ -156,6 +178,11 @@ def shape_of(X):
 def sizes(given):
     """One size, or several, as a tuple."""
     return (given,) if isinstance(given, Integral) else tuple(given)
+
+
+def spread_rows(n, most):
+    """Indices of at most so many of n rows, spread evenly from the first to the last."""
+    return np.unique(np.linspace(0, n - 1, most).astype(int))
 
 
 def holds_sizes(sizes):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from skvae.base._input import taken
+from skvae.base._input import spread_rows, taken
 from skvae.base._road import map_scale
 from skvae.scores import Ensemble, Labelled
 
@@ -82,7 +82,7 @@ class ScoreFitMixin:
 
     def _fit_map_scale(self, X):
         """Ends of the scale in which error maps are drawn, of rows spread evenly over X."""
-        rows = np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))
+        rows = spread_rows(len(X), MAX_MAP_ROWS)
 
         def summed_over_channels(x, output, error):
             maps = self.score_.error_map(x, output, error)

@@ -7,7 +7,6 @@ from sklearn.utils._param_validation import Interval
 from skvae.base._input import sizes
 from skvae.detectors._docs import documented
 from skvae.detectors.tabular import _TabularDetector
-from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import DenoisingMLP
 
 
@@ -250,7 +249,7 @@ class DenoisingAEDetector(_TabularDetector):
             self.latent_dim,
             sizes(self.hidden_layer_sizes),
             activation=self.activation,
-            output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
+            output_activation=self._output_activation,
             noise_min=self.noise_min,
             noise_max=self.noise_max,
             generator=generator,

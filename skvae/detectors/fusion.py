@@ -1,7 +1,7 @@
 """Fusion: detectors of parts of the input, whose scores are brought to one scale and added."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -9,18 +9,15 @@ import pandas as pd
 from sklearn.base import MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.utils import Bunch, check_random_state, get_tags
 from sklearn.utils._indexing import _get_column_indices, _safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import (
-    check_array,
     check_consistent_length,
     check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 
-from skvae.base._decisions import DecisionMixin
-from skvae.base._input import unchanged_if_it_fails
+from skvae.base._decisions import THRESHOLD_CONSTRAINTS, DecisionMixin
+from skvae.base._input import unchanged_if_it_fails, validated_table
 
 # The largest tenth of the calibration scores says how fast the tail of a part falls.
 TAIL = 0.1
@@ -124,14 +121,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
 
     _parameter_constraints: dict = {
         "detectors": [list],
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "threshold": [
-            StrOptions({"percentile", "f1", "conformal"}),
-            Interval(Real, None, None, closed="neither"),
-            HasMethods("fit"),
-        ],
-        "percentile": [Interval(Real, 0, 100, closed="neither"), None],
-        "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        **THRESHOLD_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -282,13 +272,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
 
     def _table(self, X, reset):
         """X as it is, or as an array; what its cells may hold is for the detectors to say."""
-        at_least = 2 if reset else 1
-        if isinstance(X, pd.DataFrame):
-            of_its_shape = np.broadcast_to(np.float32(0), X.shape)
-            check_array(of_its_shape, ensure_min_samples=at_least, estimator=self, input_name="X")
-            return validate_data(self, X, reset=reset, skip_check_array=True)
-        checks = {"ensure_all_finite": False, "ensure_min_samples": at_least}
-        return validate_data(self, X, reset=reset, dtype=None, **checks)
+        return validated_table(self, X, reset, ensure_all_finite=False)
 
     def _scores(self, X):
         """Anomaly scores of the parts, each in its own units, (n_samples, n_parts)."""

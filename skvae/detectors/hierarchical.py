@@ -8,7 +8,6 @@ from sklearn.utils._param_validation import Interval
 from skvae.base._input import holds_sizes, sizes
 from skvae.detectors._docs import documented
 from skvae.detectors.tabular import DEFAULT_SCORE, VAEDetector
-from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import LadderAutoencoder
 
 # A latent whose KL divergence is less says nothing of the row; in a short training none does yet.
@@ -233,6 +232,6 @@ class HierarchicalVAEDetector(VAEDetector):
             [min(dim, n_features) for dim in sizes(self.latent_dim)],
             sizes(self.hidden_layer_sizes),
             activation=self.activation,
-            output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
+            output_activation=self._output_activation,
             generator=generator,
         )

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skvae.base import BaseDetector
-from skvae.base._input import check_magnitude, sizes
+from skvae.base._input import check_magnitude, sizes, spread_rows, validated_table
 from skvae.base._road import map_scale
 from skvae.base._score_fit import MAX_MAP_ROWS
 from skvae.detectors._columns import FROM_DTYPE, Columns
@@ -254,14 +254,8 @@ class MixedVAEDetector(BaseDetector):
 
     def _frame(self, X, reset):
         """X as a DataFrame whose names, number of columns and number of rows are checked."""
-        at_least = 2 if reset else 1
-        if isinstance(X, pd.DataFrame):
-            of_its_shape = np.broadcast_to(np.float32(0), X.shape)
-            check_array(of_its_shape, ensure_min_samples=at_least, estimator=self, input_name="X")
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": at_least}
-        return pd.DataFrame(validate_data(self, X, reset=reset, dtype=None, **checks))
+        table = validated_table(self, X, reset, ensure_all_finite="allow-nan")
+        return table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
 
     def _validate_rows(self, X):
         frame = self._frame(X, reset=True)
@@ -388,7 +382,7 @@ class MixedVAEDetector(BaseDetector):
         return np.add.reduceat(maps[:, order], starts, axis=1)
 
     def _fit_map_scale(self, X):
-        some = X[np.unique(np.linspace(0, len(X) - 1, MAX_MAP_ROWS).astype(int))]
+        some = X[spread_rows(len(X), MAX_MAP_ROWS)]
         columns = zip(self._summed_maps(some).T, ~np.isnan(some).T, strict=True)
         self.usual_error_map_ = np.array(
             [np.median(errors[known]) if known.any() else 0.0 for errors, known in columns]

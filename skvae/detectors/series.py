@@ -18,11 +18,9 @@ from skvae.base._input import (
     sizes,
 )
 from skvae.detectors._docs import documented
-from skvae.likelihoods import LIKELIHOODS
+from skvae.detectors.tabular import DEFAULT_SCORE
 from skvae.networks import ConvAutoencoder
 from skvae.scores import block_size
-
-DEFAULT_SCORE = ("density", "neighbors")
 
 
 @documented
@@ -316,7 +314,7 @@ class Conv1dVAEDetector(BaseDetector):
             sizes(self.channels),
             sizes(self.hidden_layer_sizes),
             activation=self.activation,
-            output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
+            output_activation=self._output_activation,
             variational=self._variational,
             generator=generator,
         )

@@ -15,13 +15,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skvae.base import BaseDetector
-from skvae.base._decisions import DecisionMixin
+from skvae.base._decisions import THRESHOLD_CONSTRAINTS, DecisionMixin
 from skvae.base._input import shape_of, unchanged_if_it_fails
 from skvae.detectors.windows import BYTES_AT_ONCE
 
 BYTES_PER_NUMBER = 8
-THRESHOLD_PARAMETERS = ("contamination", "threshold", "percentile", "calibration_fraction")
 
 
 class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstimator):
@@ -136,7 +134,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         "window": [Interval(Integral, 1, None, closed="left")],
         "step": [Interval(Integral, 1, None, closed="left")],
         "causal": ["boolean"],
-        **{name: BaseDetector._parameter_constraints[name] for name in THRESHOLD_PARAMETERS},
+        **THRESHOLD_CONSTRAINTS,
     }
 
     def __init__(

@@ -1,13 +1,12 @@
 """Fully connected detectors for tables."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skvae.base import BaseDetector
-from skvae.base._input import SCALERS
+from skvae.base._input import SCALERS, sizes
 from skvae.detectors._docs import documented
-from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import MLPAutoencoder
 
 
@@ -24,13 +23,12 @@ class _TabularDetector(BaseDetector):
     }
 
     def _build_network(self, n_features, generator, network=MLPAutoencoder, **options):
-        sizes = self.hidden_layer_sizes
         return network(
             n_features,
             min(self.latent_dim, n_features),
-            (sizes,) if isinstance(sizes, Integral) else tuple(sizes),
+            sizes(self.hidden_layer_sizes),
             activation=self.activation,
-            output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
+            output_activation=self._output_activation,
             variational=self._variational,
             generator=generator,
             **options,

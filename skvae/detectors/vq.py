@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from skvae.base._input import sizes
 from skvae.detectors._docs import documented
 from skvae.detectors.tabular import _TabularDetector
-from skvae.likelihoods import LIKELIHOODS
 from skvae.networks import VQMLP
 
 # Codes of which so few are used, of those that could be, are said to be dying.
@@ -251,7 +250,7 @@ class VQVAEDetector(_TabularDetector):
             min(self.latent_dim, n_features),
             sizes(self.hidden_layer_sizes),
             activation=self.activation,
-            output_activation=self.output_activation or LIKELIHOODS[self.likelihood].activation,
+            output_activation=self._output_activation,
             n_groups=self.n_groups,
             n_codes=self.n_codes,
             generator=generator,

@@ -1,19 +1,19 @@
 """Windows: an outlier detector for small images lets large ones be scored part by part."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from skvae.base._decisions import DecisionMixin
+from skvae.base._decisions import THRESHOLD_CONSTRAINTS, DecisionMixin
 from skvae.base._images import check_same_preparation, validate_images
-from skvae.base._input import taken, unchanged_if_it_fails
+from skvae.base._input import spread_rows, taken, unchanged_if_it_fails
 from skvae.base._lazy import LazyImages, is_lazy
 from skvae.base._road import map_scale
 
@@ -134,14 +134,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         "aggregate": [StrOptions({"top", "range"}), "array-like"],
         "n_top": [Interval(Integral, 1, None, closed="left")],
         "image_shape": ["array-like", None],
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
-        "threshold": [
-            StrOptions({"percentile", "f1", "conformal"}),
-            Interval(Real, None, None, closed="neither"),
-            HasMethods("fit"),
-        ],
-        "percentile": [Interval(Real, 0, 100, closed="neither"), None],
-        "calibration_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        **THRESHOLD_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -227,7 +220,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         y = y[rows] if y is not None and self._threshold_reads_labels else None
         self._use_threshold(self.threshold, self._fused(raw), y, self.percentile)
         self.calibration_is_held_out_ = len(held_out) > 0
-        some = np.unique(np.linspace(0, len(train) - 1, MAX_MAP_IMAGES).astype(int))
+        some = spread_rows(len(train), MAX_MAP_IMAGES)
         self.error_map_scale_ = map_scale(self._maps(images[train[some]]).sum(1))
 
     def _checked_aggregates(self):

@@ -100,9 +100,10 @@ def two_class_labels(y, what):
     labels, {-1, 0, +1}, tell known anomalies from all others: the order of candidates is that of
     full labels, as long as the known ones are a fair sample.
     """
-    values = np.unique(column_or_1d(y))
+    y = column_or_1d(y)
     if is_of_few(y):
-        return column_or_1d(y) == -1
+        return y == -1
+    values = np.unique(y)
     if len(values) > 1:
         return anomaly_labels(y)
     warnings.warn(
