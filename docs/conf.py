@@ -39,9 +39,19 @@ intersphinx_mapping = write_inventories(HERE / "_build" / "inventories")
 autodoc_typehints = "none"
 autosummary_generate = True
 numpydoc_show_class_members = False
-# All checks but: a constructor needs no "Extended Summary"; methods need no example of their own
-# where their class has one; the summary may take two lines; a property may begin with a noun.
-numpydoc_validation_checks = {"all", "ES01", "EX01", "SA01", "GL01", "GL08", "SS05", "SS06", "RT03"}
+# All checks but these.
+numpydoc_validation_checks = {
+    "all",
+    "ES01",  # one sentence is often enough
+    "EX01",  # a method needs no example where its class has one; tests see to classes and functions
+    "SA01",
+    "GL01",  # the summary begins on the line of the quotes
+    "GL08",
+    "RT02",  # what is returned has a name
+    "RT03",
+    "SS05",
+    "SS06",  # the summary may take two lines
+}
 numpydoc_validation_exclude = {r"\.__init__$"}
 
 sphinx_gallery_conf = {
