@@ -21,7 +21,7 @@ from skvae._optional import require
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = {"matplotlib", "pyod", "typer", "rich", "streamlit", "plotly", "pyarrow", "PIL"}
-PINNED_EXTRAS = ("plot", "pyod", "images", "cli", "app", "dev")
+PINNED_EXTRAS = ("plot", "pyod", "images", "cli", "app", "docs", "dev")
 
 
 def run_python(*args):
