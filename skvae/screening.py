@@ -159,6 +159,7 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like
+            As the detector and the classifier take it.
 
         Returns
         -------
@@ -174,6 +175,7 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like
+            As the detector and the classifier take it.
         y : array-like of shape (n_samples,)
             Labels of X; classes that ``fit`` has not seen are anomalies as well.
 

@@ -39,6 +39,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
         return_std : bool, default=False
             Whether to return the spread over the members of an ensemble as well.
 
@@ -54,7 +55,8 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If ``return_std`` is asked of a single network.
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers; or
+            if ``return_std`` is asked of a single network.
         """
         if not return_std:
             return self._anomaly_scores(self._validate(X))
@@ -69,6 +71,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -84,6 +87,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -112,6 +116,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -135,6 +140,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -156,11 +162,17 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
-        Z : ndarray of float32 of shape (n_samples, n_estimators * latent_dim_)
-            The members of an ensemble stand side by side.
+        Z : ndarray of float32 of shape (n_samples, n_latents)
+            ``latent_dim_`` columns; those of the members of an ensemble stand side by side.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return self._by_block(
             lambda x, output, error: output.latent.transpose(0, 1).flatten(1),
@@ -173,13 +185,19 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_estimators * latent_dim_)
-            As `transform` returns them.
+        Z : array-like of shape (n_samples, n_latents)
+            As ``transform`` returns them.
 
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features)
             In the units of the training data; the mean over the members of an ensemble.
+
+        Raises
+        ------
+        ValueError
+            If ``Z`` has other columns than ``transform`` makes, or the scaler is a transformer
+            without ``inverse_transform``.
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")

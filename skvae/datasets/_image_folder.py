@@ -251,6 +251,7 @@ def load_image_folder(
     size : int or (height, width), default=(224, 224)
         In pixels; one number stands for both. `skvae fit` takes 64 unless it is told otherwise.
     color : {"grey", "rgb"}, default="grey"
+        What the channels hold.
     n_workers : int, default=2
         Threads that decode.
     max_bytes_in_memory : int, default=2**28

@@ -246,6 +246,7 @@ class ConditionalVAEDetector(VAEDetector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------

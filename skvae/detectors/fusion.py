@@ -176,6 +176,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         **params : dict
+            New values by name.
 
         Returns
         -------
@@ -292,13 +293,19 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         shares : DataFrame of shape (n_samples, n_parts)
             ``-log p`` of each part, in nats; 0 and more, higher = more anomalous. A row sums to
             its anomaly score. ``skvae.plotting.ErrorMapDisplay.from_predictions`` draws it.
-        """
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or a detector refuses it.
+        """""
         check_is_fitted(self)
         values = self._shares(self._table(X, reset=False))
         names = [name for name, *_ in self.detectors_]
@@ -311,12 +318,18 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         scores : ndarray of float64 of shape (n_samples,)
             Higher = more anomalous, in nats.
-        """
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or a detector refuses it.
+        """""
         check_is_fitted(self)
         return self._shares(self._table(X, reset=False)).sum(1)
 

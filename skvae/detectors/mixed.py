@@ -340,6 +340,7 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -361,6 +362,7 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------

@@ -377,6 +377,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
 
         Returns
         -------
@@ -419,6 +420,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
         y : array-like of shape (n_times,), default=None
             Labels of the points, as `fit` takes them.
 
@@ -441,6 +443,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
 
         Returns
         -------

@@ -353,6 +353,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Parameters
         ----------
         X : array-like of images
+            As in ``fit``, of the same size.
 
         Returns
         -------
@@ -371,6 +372,7 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Parameters
         ----------
         X : array-like of images
+            As in ``fit``, of the same size.
 
         Returns
         -------
