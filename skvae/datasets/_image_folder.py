@@ -37,9 +37,25 @@ class ImageFolder:
     Made by `load_image_folder`. An index - a number, a slice, a mask or an array of numbers - gives
     an ndarray of the images, decoded then. `subset` gives another `ImageFolder` instead.
 
-    Attributes
+    Parameters
     ----------
     path : Path
+        The folder.
+    paths : list of Path
+        Its images, relative to it, in order.
+    problems : list of (file, reason)
+        Files that were skipped, and folders: those that cannot be read, and links in circles.
+    preparation : dict
+        How images are prepared, as arguments of `load_image_folder`: size and color.
+    n_workers : int
+        Threads that decode.
+    images : ndarray of shape (n, channels, height, width), uint8, default=None
+        The images, if they are decoded already.
+
+    Attributes
+    ----------
+    path, problems, preparation, n_workers
+        As above.
     files : ndarray of str of shape (n,)
         Relative to ``path``, with forward slashes, in order.
     labels : ndarray of str of shape (n,)
@@ -48,12 +64,26 @@ class ImageFolder:
         "train", "test", "val", "valid" or "validation" where that is the first folder, else "".
     classes : tuple of str
         The different labels, sorted.
-    problems : list of (file, reason)
-        Files that were skipped, and folders: those that cannot be read, and links in circles.
-    preparation : dict
-        How images are prepared, as arguments of `load_image_folder`: size and color.
-    n_workers : int
-        Threads that decode.
+
+    See Also
+    --------
+    load_image_folder : Makes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skvae.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     for part in ("train", "test"):
+    ...         Path(path, part).mkdir()
+    ...         Image.new("L", (60, 40), 200).save(Path(path, part, "0.png"))
+    ...     folder = load_image_folder(path, size=28)
+    >>> folder.shape, folder[0].shape
+    ((2, 1, 28, 28), (1, 28, 28))
+    >>> folder.subset(folder.parts == "train").files
+    array(['train/0.png'], dtype='<U11')
     """
 
     dtype = np.dtype(np.uint8)
@@ -119,6 +149,11 @@ class ImageFolder:
         -------
         folder : ImageFolder
             In the order of ``index``, with all of ``problems``.
+
+        Raises
+        ------
+        IndexError
+            If ``index`` is a single number, or beyond the images.
         """
         rows = self._rows(index)
         if rows.ndim == 0:

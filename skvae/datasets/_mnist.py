@@ -100,6 +100,10 @@ def load_digits_images():
     y : ndarray of shape (1797,), int64
         The digits 0 to 9.
 
+    See Also
+    --------
+    fetch_mnist : The large ones.
+
     Examples
     --------
     >>> from skvae.datasets import load_digits_images
