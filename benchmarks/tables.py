@@ -202,6 +202,22 @@ def mixed():
     return across(groups.mean().map("{:.1f}".format), "case")
 
 
+def few_labels():
+    """AUROC / average precision in percent by the number of labelled anomalies."""
+    results = read("few_labels").groupby(["method", "n_labels"], sort=False)[["auroc", "ap"]].mean()
+    points = (100 * results).map("{:.1f}".format)
+    table = across(points["auroc"] + " / " + points["ap"], "method")
+    return table.rename(columns=lambda name: f"{name} labelled" if name != "method" else name)
+
+
+def stability():
+    """Means over tables and ten seeds, and what seeds change."""
+    results = read("stability")
+    by_table = results.groupby(["detector", "table"], sort=False)["auroc"]
+    table = pd.DataFrame({"AUROC": by_table.mean(), "spread over seeds": by_table.std()})
+    return table.groupby("detector", sort=False).mean().apply(decimals).reset_index()
+
+
 def measured(name):
     """What a benchmark of speed printed: the claim, both sides, the ratio and its target."""
     return read(name).drop(columns="value").fillna("-")
@@ -221,6 +237,8 @@ TABLES = {
     "families_cost": families_cost,
     "series": series,
     "mixed": mixed,
+    "few_labels": few_labels,
+    "stability": stability,
     "speed": lambda: measured("speed"),
     "images": lambda: measured("images"),
     "sweeps": lambda: measured("sweeps"),

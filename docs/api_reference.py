@@ -51,7 +51,7 @@ API = {
     "skvae.drift": ("Drift", "", {"": ["DriftMonitor", "DriftResult"]}),
     "skvae.plotting": (
         "Pictures",
-        "Displays hold the arrays they draw. They need ``pip install \"skvae[plot]\"``.",
+        'Displays hold the arrays they draw. They need ``pip install "skvae[plot]"``.',
         {
             "": [
                 "ScoreHistogramDisplay",
@@ -98,7 +98,7 @@ API = {
     ),
     "skvae.interop.pyod": (
         "PyOD",
-        "Needs ``pip install \"skvae[pyod]\"``.",
+        'Needs ``pip install "skvae[pyod]"``.',
         {"": ["FromPyOD", "ToPyOD"]},
     ),
     "skvae.studies": (
@@ -122,5 +122,5 @@ API = {
             ]
         },
     ),
-    "skvae.app": ("The app", "Needs ``pip install \"skvae[app]\"``.", {"": ["run_app"]}),
+    "skvae.app": ("The app", 'Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
 }
