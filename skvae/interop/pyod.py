@@ -41,6 +41,10 @@ class FromPyOD(OutlierMixin, BaseEstimator):
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
 
+    See Also
+    --------
+    ToPyOD : The other way round.
+
     Notes
     -----
     Scores are as repeatable as PyOD's: give the detector a ``random_state``. PyOD's
@@ -181,6 +185,10 @@ class ToPyOD(BaseDetector):
         The ``1 - contamination`` quantile of ``decision_scores_``.
     labels_ : ndarray of shape (n_samples,)
         Labels of the training rows, 1 = anomaly, 0 = normal.
+
+    See Also
+    --------
+    FromPyOD : The other way round.
 
     Examples
     --------

@@ -37,6 +37,10 @@ class DriftDisplay:
     gap_line_ : matplotlib Line2D
         Where those two shares differ most.
 
+    See Also
+    --------
+    skvae.drift.DriftMonitor : Makes the test.
+
     Examples
     --------
     >>> import numpy as np

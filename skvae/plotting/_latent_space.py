@@ -62,6 +62,10 @@ class LatentSpaceDisplay:
     thumbnails_ : dict of int to matplotlib AxesImage
         Position in ``images`` to the thumbnail drawn of it.
 
+    See Also
+    --------
+    skvae.VAEDetector.transform : The latent means.
+
     Examples
     --------
     >>> from skvae.plotting import LatentSpaceDisplay
