@@ -1,9 +1,8 @@
 """The public names: the list from which the pages of the API are made."""
 
-# Module: (title, words, {heading: names}).
+# Module: (words below its docstring, {heading: names}).
 API = {
     "skvae": (
-        "Detectors, and what is done with a fitted one",
         "Signs and labels are scikit-learn's: higher ``score_samples`` is more normal, ``predict`` "
         "gives -1 for an anomaly. ``anomaly_score`` is the negative score.",
         {
@@ -28,13 +27,11 @@ API = {
         },
     ),
     "skvae.thresholds": (
-        "Thresholds",
         "Small estimators on scores. ``threshold=`` of a detector takes their names in small "
         "letters or an instance.",
         {"": ["Percentile", "F1", "Conformal", "Fixed"]},
     ),
     "skvae.metrics": (
-        "Metrics and scorers",
         "",
         {
             "Scorers with labels": ["roc_auc", "average_precision", "f1"],
@@ -44,13 +41,11 @@ API = {
         },
     ),
     "skvae.model_selection": (
-        "Model selection",
         "",
         {"": ["StackedGridSearchCV", "StackedRandomizedSearchCV"]},
     ),
-    "skvae.drift": ("Drift", "", {"": ["DriftMonitor", "DriftResult"]}),
+    "skvae.drift": ("", {"": ["DriftMonitor", "DriftResult"]}),
     "skvae.plotting": (
-        "Pictures",
         'Displays hold the arrays they draw. They need ``pip install "skvae[plot]"``.',
         {
             "": [
@@ -64,9 +59,8 @@ API = {
             ]
         },
     ),
-    "skvae.reports": ("Reports", "", {"": ["write_report", "judge_image"]}),
+    "skvae.reports": ("", {"": ["write_report", "judge_image"]}),
     "skvae.datasets": (
-        "Data sets",
         "",
         {
             "Made": ["make_blobs_with_anomalies", "make_time_series", "render_plots"],
@@ -82,7 +76,6 @@ API = {
         },
     ),
     "skvae.corruptions": (
-        "Corruptions of images",
         "",
         {
             "": [
@@ -97,12 +90,10 @@ API = {
         },
     ),
     "skvae.interop.pyod": (
-        "PyOD",
         'Needs ``pip install "skvae[pyod]"``.',
         {"": ["FromPyOD", "ToPyOD"]},
     ),
     "skvae.studies": (
-        "Studies",
         "What ``skvae study`` runs: comparisons that return a table and can write a report.",
         {
             "": [
@@ -122,5 +113,5 @@ API = {
             ]
         },
     ),
-    "skvae.app": ("The app", 'Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
+    "skvae.app": ('Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
 }

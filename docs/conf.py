@@ -38,6 +38,7 @@ intersphinx_mapping = write_inventories(HERE / "_build" / "inventories")
 
 autodoc_typehints = "none"
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 # All checks but these.
 numpydoc_validation_checks = {
@@ -77,6 +78,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "parallel": 2,
     "show_memory": False,
+    "write_computation_times": False,  # its pages load scripts from elsewhere
     "show_signature": False,
     "min_reported_time": 1,
     "remove_config_comments": True,

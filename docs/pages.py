@@ -11,10 +11,9 @@ def write_api_pages(folder):
     """Write a page for each public module, and one that lists the modules."""
     folder.mkdir(exist_ok=True)
     contents = []
-    for module, (title, words, groups) in API.items():
+    for module, (words, groups) in API.items():
         contents.append(module)
-        lines = [*heading(f"{module}: {title[0].lower()}{title[1:]}", "="), ""]
-        lines += [f".. automodule:: {module}", "   :no-members:", ""] if module != "skvae" else []
+        lines = [*heading(module, "="), "", f".. automodule:: {module}", "   :no-members:", ""]
         lines += [f".. currentmodule:: {module}", "", words, ""]
         for group, names in groups.items():
             if group:
