@@ -83,7 +83,7 @@ class DecisionMixin:
         ------
         ValueError
             If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
-        """""
+        """
         return -self.anomaly_score(X)
 
     def decision_function(self, X):
@@ -103,7 +103,7 @@ class DecisionMixin:
         ------
         ValueError
             If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
-        """""
+        """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
@@ -123,7 +123,7 @@ class DecisionMixin:
         ------
         ValueError
             If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
-        """""
+        """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def fit_predict(self, X, y=None):

@@ -308,6 +308,10 @@ def load_image_folder(
     ValueError
         If a parameter is out of its range.
 
+    See Also
+    --------
+    load_image : One image file.
+
     Examples
     --------
     >>> import tempfile

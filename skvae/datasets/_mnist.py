@@ -70,6 +70,10 @@ def fetch_mnist(data_home=None):
     ValueError
         If the stored file cannot be read or holds something else.
 
+    See Also
+    --------
+    load_digits_images : Small digits that need no download.
+
     References
     ----------
     Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document

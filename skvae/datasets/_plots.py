@@ -49,6 +49,10 @@ def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
     ValueError
         If X holds no such series, or a parameter is out of its range.
 
+    See Also
+    --------
+    make_time_series : Series to draw.
+
     Examples
     --------
     >>> from skvae.datasets import render_plots

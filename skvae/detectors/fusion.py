@@ -100,6 +100,14 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
     pickle and joblib store the whole; `skvae.save` stores it where all detectors are of this
     package and columns are no callables.
 
+    References
+    ----------
+    Fisher (1925), Statistical methods for research workers, Oliver and Boyd.
+    Pickands (1975), Statistical inference using extreme order statistics, Annals of Statistics
+    3(1), 119-131.
+    Li, Zhao, Hu, Botta, Ionescu, Chen (2022), ECOD: unsupervised outlier detection using empirical
+    cumulative distribution functions, arXiv:2201.00382.
+
     Examples
     --------
     >>> import numpy as np
@@ -305,7 +313,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         ------
         ValueError
             If ``X`` has other columns than in ``fit``, or a detector refuses it.
-        """""
+        """
         check_is_fitted(self)
         values = self._shares(self._table(X, reset=False))
         names = [name for name, *_ in self.detectors_]
@@ -329,7 +337,7 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         ------
         ValueError
             If ``X`` has other columns than in ``fit``, or a detector refuses it.
-        """""
+        """
         check_is_fitted(self)
         return self._shares(self._table(X, reset=False)).sum(1)
 

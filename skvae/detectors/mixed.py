@@ -109,7 +109,7 @@ class MixedVAEDetector(BaseDetector):
     <latent_dim_>
     <n_steps_>
     <net_>
-    usual_error_map_ : ndarray of shape (n_features_in_,)
+    usual_error_map_ : ndarray of shape (n_features,)
         Median of each column's share in the score, of 100 training rows; see ``error_map``.
     <error_map_scale_>
     <score_>

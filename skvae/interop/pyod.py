@@ -16,6 +16,8 @@ from skvae._optional import require
 
 BaseDetector = require("pyod.models.base", extra="pyod", what="skvae.interop.pyod").BaseDetector
 
+__all__ = ["FromPyOD", "ToPyOD"]
+
 
 class FromPyOD(OutlierMixin, BaseEstimator):
     """A PyOD detector as a scikit-learn outlier detector.

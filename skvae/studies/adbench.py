@@ -84,8 +84,8 @@ def adbench(
         A folder of npz files with ``X`` and ``y`` (1 = anomaly); or name -> (X, y). None means
         the folder ``adbench`` of the data home.
     detectors : dict or list of str, default=None
-        ``name -> factory(setting, seed)``, as ``skvae.studies.adbench.default_detectors`` returns; or names out
-        of that; None means all of that.
+        ``name -> factory(setting, seed)``, which makes an unfitted detector; or names out of the
+        default ones, skvae's and PyOD's; None means all of these.
     settings : sequence of {"S", "U"}, default=("S", "U")
         Which settings to run.
     seeds : sequence of int, default=(0, 1, 2)

@@ -126,7 +126,7 @@ def brain(data=None, seeds=range(5), out=None, quick=False, progress=True):
         print(results.groupby(["method", "tumour"])["auroc"].mean())
 
     ``skvae study brain --data slices --quick`` does the same from a shell.
-    """""
+    """
     path = get_data_home() / "brain_mri" if data is None else Path(data)
     images = _Images(path, QUICK_SIDE if quick else SIDE)
     settings = {"study": "brain", "quick": bool(quick), **images.described}

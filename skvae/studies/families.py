@@ -162,7 +162,7 @@ def families(data=None, detectors=None, seeds=range(3), out=None, quick=False, p
         print(families_summary(results))
 
     ``skvae study families --quick`` does the same from a shell.
-    """""
+    """
     known = [*ROWS, *IMAGES, *CONTROLS]
     names = known if detectors is None else list(detectors)
     for name in names:

@@ -86,7 +86,7 @@ def oneclass(data=None, seeds=(0,), out=None, quick=False, n_test=None, progress
         print(results.groupby("method")["auroc"].mean())
 
     ``skvae study oneclass --quick`` does the same from a shell.
-    """""
+    """
     n_test = (300 if quick else 10_000) if n_test is None else n_test
     settings = settings_of("oneclass", data, quick, None, n_test)
     plan = [(seed, digit) for seed in seeds for digit in DIGITS]

@@ -122,7 +122,7 @@ def plots(seeds=(0,), out=None, quick=False, progress=True):
         print(tables["auroc"])
 
     ``skvae study plots --quick`` does the same from a shell.
-    """""
+    """
     settings = {"study": "plots", "quick": bool(quick)} | (QUICK if quick else FULL)
     plan = [(seed, *piece) for seed in seeds for piece in _plan()]
     with Pieces(out, settings, len(plan), progress) as pieces:

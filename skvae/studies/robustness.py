@@ -64,7 +64,8 @@ def robustness(
     quick : bool, default=False
         Take scikit-learn's digits of 8 x 8 and short trainings: under a minute.
     n_train, n_test : int, default=None
-        Numbers of images, training and test; None means 20,000 and 2,000 of MNIST, or 900 and 250 of the digits.
+        Numbers of images to train on and to test on; None means 20,000 and 2,000 of MNIST, or 900
+        and 250 of the digits.
     progress : bool, default=True
         Whether to show a progress bar.
 
@@ -109,7 +110,7 @@ def robustness(
         print(tables["auroc"])
 
     ``skvae study robustness --quick`` does the same from a shell.
-    """""
+    """
     n_test = N_TEST if n_test is None and not quick else n_test
     settings = settings_of("robustness", data, quick, n_train, n_test)
     plan = [(seed, *piece) for seed in seeds for piece in _plan(settings)]
