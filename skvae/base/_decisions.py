@@ -82,7 +82,7 @@ class DecisionMixin:
         Raises
         ------
         ValueError
-            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return -self.anomaly_score(X)
 
@@ -102,7 +102,7 @@ class DecisionMixin:
         Raises
         ------
         ValueError
-            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self.score_samples(X) - self.offset_
 
@@ -122,7 +122,7 @@ class DecisionMixin:
         Raises
         ------
         ValueError
-            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -166,6 +166,12 @@ class DecisionMixin:
             In [0, 1] with labels; nan, with a warning, where ``y`` holds one class. Without
             labels, candidates of a search can be compared only if the score has the same units
             for all of them, such as nats of "elbo"; z-scores of a combined score have not.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or if
+            the lengths differ, or ``y`` holds text.
         """
         return self._rating(self.score_samples(X), y)
 

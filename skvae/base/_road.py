@@ -55,7 +55,7 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If ``X`` has other columns than in ``fit``, or values that are no finite numbers; or
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
             if ``return_std`` is asked of a single network.
         """
         if not return_std:
@@ -78,6 +78,11 @@ class RoadMixin(TransformerMixin):
         scores : ndarray of float64 of shape (n_samples, n_estimators)
             Each member's scores are shifted and scaled so that all have the same mean and spread
             on the trusted training rows; their mean is the anomaly score.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self._by_block(self.score_.by_member, self._validate(X))
 
@@ -97,6 +102,11 @@ class RoadMixin(TransformerMixin):
             (arXiv:1509.00519); without one, ``log p(x|z)`` at the code, which only says how well
             codes are decoded. The mean over the members of an ensemble. With ``likelihood="mse"``
             the errors are squares and no nats.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         validated = self._validate(X)
         autoencoders = self.net_.module_.unstack()
@@ -130,6 +140,11 @@ class RoadMixin(TransformerMixin):
             shares: theirs is the error map of the likelihood. For the default a row is the
             residuals' share in the two z-scores, which says something of rows that stand out.
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         rows, layout = self._read(X)
         return self._contained(self._arranged(self._error_maps(rows), layout), X)
@@ -150,7 +165,8 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If the scaler is a transformer without ``inverse_transform``.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
+            if the scaler is a transformer without ``inverse_transform``.
         """
         rows, layout = self._read(X)
         x_hat = self._by_block(lambda x, output, error: output.x_hat.mean(0), rows)
@@ -172,7 +188,7 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self._by_block(
             lambda x, output, error: output.latent.transpose(0, 1).flatten(1),

@@ -196,6 +196,11 @@ class ImageFolder:
             number of ``group``. Of exact copies only the first is compared with other images, and
             it makes one pair with each of the others.
 
+        Raises
+        ------
+        ValueError
+            If ``near`` is out of [0, 1).
+
         Examples
         --------
         Images of the test part that stand in the training part as well, of a folder with both::

@@ -189,6 +189,11 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
         """
         self._set_params("_named", **params)
         return self

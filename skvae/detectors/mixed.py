@@ -347,6 +347,11 @@ class MixedVAEDetector(BaseDetector):
         X_hat : DataFrame or ndarray of shape (n_samples, n_features)
             As ``X`` is. Numbers and dates in its units; of categories and booleans the most
             probable one, never one that is grouped as infrequent.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         rows, layout = self._read(X)
 
@@ -370,6 +375,11 @@ class MixedVAEDetector(BaseDetector):
             As ``X`` is. Higher = more of the anomaly lies in that column, in the units of the
             score; what its cells are encoded in is summed, and ``usual_error_map_`` subtracted,
             without which kinds of columns could not be compared. 0 where a cell is missing.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         return super().error_map(X)
 

@@ -111,6 +111,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more anomalous.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -128,6 +133,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more normal.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return -self.anomaly_score(X)
 
@@ -143,6 +153,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Negative = anomaly.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return self.score_samples(X) - self.offset_
 
@@ -158,6 +173,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,)
             -1 = anomaly, +1 = normal.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -252,6 +272,11 @@ class ToPyOD(BaseDetector):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more anomalous.
+
+        Raises
+        ------
+        ValueError
+            If the detector refuses ``X``.
         """
         check_is_fitted(self, "decision_scores_")
         return self._scores(X)
