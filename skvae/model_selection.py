@@ -118,8 +118,8 @@ class StackedGridSearchCV(GridSearchCV):
         Raises
         ------
         ValueError
-            If a parameter is no such one, all candidates fail, or one does and ``error_score`` is
-            "raise".
+            If a parameter is no such one, or all candidates fail. With ``error_score="raise"`` the
+            error of a candidate is raised as it is.
         """
         return _fit_search(self, ParameterGrid(self.param_grid), X, y, groups)
 
@@ -202,8 +202,8 @@ class StackedRandomizedSearchCV(RandomizedSearchCV):
         Raises
         ------
         ValueError
-            If a parameter is no such one, all candidates fail, or one does and ``error_score`` is
-            "raise".
+            If a parameter is no such one, or all candidates fail. With ``error_score="raise"`` the
+            error of a candidate is raised as it is.
         """
         candidates = ParameterSampler(
             self.param_distributions, self.n_iter, random_state=self.random_state

@@ -170,8 +170,8 @@ class DecisionMixin:
         Raises
         ------
         ValueError
-            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or if
-            the lengths differ, or ``y`` holds text.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
+            if the lengths differ, or ``y`` holds text.
         """
         return self._rating(self.score_samples(X), y)
 
