@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from functools import partial
 
 SHARED = """
 latent_dim : int, default=8
@@ -148,20 +149,24 @@ feature_names_in_ : ndarray of str
     Only for input with column names that are strings.
 """
 
-_ENTRIES = {
-    re.match(r"\w+", entry)[0]: entry.rstrip()
-    for entry in re.split(r"^(?=\w[\w, ]* : )", SHARED, flags=re.M)
-    if entry.strip()
-}
+
+def _entries(text):
+    """Name -> description, of lists of parameters or attributes."""
+    parts = re.split(r"^(?=\w[\w, ]* : )", text, flags=re.M)[1:]
+    return {re.match(r"\w+", part)[0]: re.split(r"\n\n(?=\S)", part)[0].rstrip() for part in parts}
 
 
-def documented(made):
+def documented(made=None, *, like=None):
     """Put the shared descriptions in place of lines such as ``<lr>`` in the docstring of a class.
 
-    So each is written once; what a class does differently stands in its own docstring.
+    So each is written once; what a class does differently stands in its own docstring. Those of
+    the class ``like`` come before the shared ones.
     """
+    if made is None:
+        return partial(documented, like=like)
     if made.__doc__ is not None:  # python -OO leaves none
+        entries = _entries(SHARED) | ({} if like is None else _entries(like.__doc__))
         doc = inspect.cleandoc(made.__doc__)
-        doc = re.sub(r"^<(\w+)>$", lambda line: _ENTRIES[line[1]], doc, flags=re.M)
+        doc = re.sub(r"^<(\w+)>$", lambda line: entries[line[1]], doc, flags=re.M)
         made.__doc__ = f"{doc}\n"
     return made

@@ -22,6 +22,7 @@ from skvae.detectors import (
     AEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    ConvVQVAEDetector,
     DenoisingAEDetector,
     HierarchicalVAEDetector,
     MixedVAEDetector,
@@ -56,6 +57,7 @@ ATTENTION, WINDOWS = "convolutional VAE + attention", "windows of a convolutiona
 IMAGES = {
     "convolutional VAE": ConvVAEDetector,
     "convolutional AE": ConvAEDetector,
+    "convolutional VQ-VAE": ConvVQVAEDetector,
     ATTENTION: ConvVAEDetector,
     WINDOWS: ConvVAEDetector,
 }
