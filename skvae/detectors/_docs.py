@@ -49,10 +49,10 @@ score : str, callable, or list of them, default=("density", "neighbors")
 
     Several are averaged as z-scores, calibrated on rows held out of the fit of each.
 threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
-    How the scores are cut, see :mod:`skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-    of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like those,
-    so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
-    has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    How the scores are cut, see :mod:`skvae.thresholds`. "f1" needs ``y``; "conformal" holds out
+    20 % of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like
+    those, so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An
+    estimator has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
 percentile : float, default=None
     In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
     alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
