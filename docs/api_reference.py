@@ -16,7 +16,7 @@ API = {
                 "AdversarialAEDetector",
                 "DenoisingAEDetector",
             ],
-            "Images": ["ConvVAEDetector", "ConvAEDetector", "WindowDetector"],
+            "Images": ["ConvVAEDetector", "ConvAEDetector", "ConvVQVAEDetector", "WindowDetector"],
             "Time series": ["SlidingWindowDetector", "Conv1dVAEDetector"],
             "Several parts, and naming what was found": [
                 "FusionDetector",
