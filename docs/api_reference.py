@@ -16,7 +16,7 @@ API = {
                 "AdversarialAEDetector",
                 "DenoisingAEDetector",
             ],
-            "Images": ["ConvVAEDetector", "ConvAEDetector", "WindowDetector"],
+            "Images": ["ConvVAEDetector", "ConvAEDetector", "ConvVQVAEDetector", "WindowDetector"],
             "Time series": ["SlidingWindowDetector", "Conv1dVAEDetector"],
             "Several parts, and naming what was found": [
                 "FusionDetector",
@@ -44,7 +44,7 @@ API = {
         "",
         {"": ["StackedGridSearchCV", "StackedRandomizedSearchCV"]},
     ),
-    "skvae.drift": ("Drift", "", {"": ["DriftMonitor", "DriftResult"]}),
+    "skvae.drift": ("", {"": ["DriftMonitor", "DriftResult"]}),
     "skvae.plotting": (
         'Displays hold the arrays they draw. They need ``pip install "skvae[plot]"``.',
         {
@@ -59,7 +59,7 @@ API = {
             ]
         },
     ),
-    "skvae.reports": ("Reports", "", {"": ["write_report", "judge_image"]}),
+    "skvae.reports": ("", {"": ["write_report", "judge_image"]}),
     "skvae.datasets": (
         "",
         {
@@ -113,5 +113,5 @@ API = {
             ]
         },
     ),
-    "skvae.app": ("The app", 'Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
+    "skvae.app": ('Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
 }

@@ -42,7 +42,8 @@ class Page(HTMLParser):
 
 def problems(root):
     """Yield a line for everything that is wrong in the site below a folder."""
-    pages = {path.resolve(): Page(path) for path in sorted(root.rglob("*.html"))}
+    paths = [path for path in sorted(root.rglob("*.html")) if "_static" not in path.parts]
+    pages = {path.resolve(): Page(path) for path in paths}
     if not pages:
         yield f"no pages in {root}: build them first"
     for path, page in pages.items():

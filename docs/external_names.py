@@ -13,9 +13,18 @@ SKLEARN = [
     "sklearn.compose.ColumnTransformer",
     "sklearn.ensemble.IsolationForest",
     "sklearn.preprocessing.MinMaxScaler",
+    "sklearn.preprocessing.RobustScaler",
     "sklearn.preprocessing.StandardScaler",
     "sklearn.metrics.RocCurveDisplay",
     "sklearn.metrics.PrecisionRecallDisplay",
+    "sklearn.utils.Bunch",
+]
+FUNCTIONS = [
+    "sklearn.datasets.make_blobs",
+    "sklearn.metrics.average_precision_score",
+    "sklearn.metrics.f1_score",
+    "sklearn.metrics.roc_auc_score",
+    "sklearn.set_config",
 ]
 # What docstrings that scikit-learn's classes pass on point at.
 LABELS = [
@@ -28,11 +37,14 @@ LABELS = [
         "auto_examples/miscellaneous/plot_set_output.html",
     ),
     *_pages("std:term", "glossary.html#term-{}", ["classes_", "fit", "meta-estimator"]),
-    ("sklearn.set_config", "py:function", "modules/generated/sklearn.set_config.html"),
 ]
 SITES = {
     "sklearn": (
         "https://scikit-learn.org/stable/",
-        _pages("py:class", "modules/generated/{}.html", SKLEARN) + LABELS,
+        [
+            *_pages("py:class", "modules/generated/{}.html", SKLEARN),
+            *_pages("py:function", "modules/generated/{}.html", FUNCTIONS),
+            *LABELS,
+        ],
     ),
 }
