@@ -68,9 +68,8 @@ print(
         {name: alarms[alarms >= at][0] - at for name, at in faults.items()}, name="points late"
     )
 )
-print(
-    f"false alarms: {np.mean(scores[~after & ~np.isnan(scores)] > detector.threshold_):.2%} of points"
-)
+false = np.mean(scores[~after & ~np.isnan(scores)] > detector.threshold_)
+print(f"false alarms: {false:.2%} of points")
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(10, 5), sharex=True, layout="constrained", height_ratios=(3, 2)
