@@ -34,8 +34,8 @@ print(f"{len(X)} rows, {X.shape[1]} columns, {is_anomaly.mean():.0%} of them ano
 # %%
 # What labels look like
 # ---------------------
-# -1 is a known anomaly, 0 everything that nobody has looked at; +1 would be known to be normal. That
-# is another convention than {0, 1}, so it is checked and never guessed.
+# A known anomaly is -1, and everything that nobody has looked at is 0; +1 would be known to be
+# normal. That is another convention than {0, 1}, so it is checked and never guessed.
 X_train, X_test, y_train, y_test = train_test_split(
     X, is_anomaly, test_size=0.4, stratify=is_anomaly, random_state=0
 )
