@@ -63,4 +63,8 @@ right.set_yticks(places, areas.index)
 right.set(xlabel="AUROC, default score", xlim=(-0.03, 1.03), title="robustness")
 right.axvline(0.5, color="black", ls="--", lw=1)
 right.legend(loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=2, fontsize=9)
+
+# %%
+# The monitor alarms where the classifier suffers, and hardly where it does not: at a rotation by 3
+# degrees, and at no shift. It alarms at digits 0 to 4 as well, which cost the classifier nothing.
 plt.show()
