@@ -42,9 +42,14 @@ print(f"{len(train)} images to train on, {len(normal)} normal ones to test")
 # Three families
 # --------------
 rows, detectors = {}, {}
-for family in (ConvAEDetector, ConvVAEDetector, ConvVQVAEDetector):
-    name = family.__name__
-    detector = family(contamination=0, max_steps=200, batch_size=64, random_state=0).fit(train)
+settings = {"contamination": 0, "max_steps": 200, "batch_size": 64, "random_state": 0}
+for detector in (
+    ConvAEDetector(**settings),
+    ConvVAEDetector(**settings),
+    ConvVQVAEDetector(n_codes=16, **settings),
+):
+    name = type(detector).__name__
+    detector.fit(train)
     usual = detector.anomaly_score(normal)
     detectors[name] = detector
     rows[name] = {
@@ -77,7 +82,7 @@ for ax, (name, detector) in zip(axes, detectors.items(), strict=True):
     ReconstructionDisplay.from_estimator(detector, shown, image_names=names, name=name, ax=ax)
 
 # %%
-# Codes for each place draw other digits nearly as well as threes, and damage too: what is drawn
-# well is not odd by its error. The other two draw threes of everything, and find a little more of
-# what is odd here.
+# On MNIST codes for each place draw other digits nearly as well as threes, and damage too: what is
+# drawn well is not odd by its error. The other two draw threes of everything, and find a little
+# more of what is odd here.
 plt.show()
