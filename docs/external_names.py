@@ -17,6 +17,7 @@ SKLEARN = [
     "sklearn.preprocessing.StandardScaler",
     "sklearn.metrics.RocCurveDisplay",
     "sklearn.metrics.PrecisionRecallDisplay",
+    "sklearn.mixture.GaussianMixture",
     "sklearn.utils.Bunch",
 ]
 FUNCTIONS = [

@@ -13,10 +13,19 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "examples").rglob("plot_*.py"))
 # Above ten seconds.
 SLOW = {
+    "plot_attention.py",
     "plot_blobs.py",
+    "plot_families.py",
+    "plot_few_labels.py",
+    "plot_folder_report.py",
+    "plot_image_families.py",
+    "plot_pipeline.py",
     "plot_robustness.py",
     "plot_screening.py",
     "plot_shift.py",
+    "plot_studies_of_images.py",
+    "plot_studies_of_shifts.py",
+    "plot_studies_of_tables.py",
     "plot_time_series.py",
 }
 

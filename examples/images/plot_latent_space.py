@@ -22,14 +22,14 @@ from skvae.plotting import LatentSpaceDisplay, ReconstructionDisplay
 
 if (get_data_home() / "mnist.npz").is_file():
     mnist = fetch_mnist()
-    images, digits = mnist.X_train[:4000], mnist.y_train[:4000]
+    images, digits, n_steps = mnist.X_train[:4000], mnist.y_train[:4000], 200
 else:
-    images, digits = load_digits_images()
+    (images, digits), n_steps = load_digits_images(), 1000
 half = len(images) // 2
 train = np.flatnonzero(digits[:half] != 9)
 X, y = images[half : half + 600], digits[half : half + 600]
 detector = ConvVAEDetector(
-    score=["latent_neighbors", "reconstruction"], contamination=0, max_steps=200, random_state=0
+    score=["latent_neighbors", "reconstruction"], contamination=0, max_steps=n_steps, random_state=0
 ).fit(images[train])
 
 # %%

@@ -76,7 +76,11 @@ print(found.round(3).to_string())
 # --------------
 # Each point is one AUROC: of a digit, of a kind of anomalous series, of a kind of tumour. The bar
 # is their mean.
-panels = {"oneclass": digits, "plots": kinds.drop(columns="mean"), "brain": found}
+panels = {
+    "oneclass": digits,
+    "plots": kinds.drop(columns="mean"),
+    "brain": found.filter(like="_tumor"),
+}
 heights = [len(table) + 1 for table in panels.values()]
 figure, axes = plt.subplots(3, 1, figsize=(8, 10), layout="constrained", height_ratios=heights)
 for ax, (study, table) in zip(axes, panels.items(), strict=True):

@@ -79,6 +79,6 @@ ax.set(xlabel="known anomalies", ylabel="average precision, test rows", ylim=(0,
 ax.legend(loc="center right")
 
 # %%
-# Ten labels are worth a lot here, and thirty hardly more than ten. Three depend on which three they
-# are: known anomalies help to find their like, and there may be other kinds.
+# On the cardiograms ten labels are worth a lot, and thirty hardly more than ten. Three depend on
+# which three they are: known anomalies help to find their like, and there may be other kinds.
 plt.show()
