@@ -140,6 +140,118 @@ def test_few_labels_are_a_column_of_the_table(call, data, tmp_path):
     assert code == 2 and "y must hold -1 for known anomalies" in " ".join(err.split())
 
 
+def test_few_labels_with_a_threshold_that_reads_them(call, data, tmp_path):
+    frame = pd.read_csv(data / "people.csv", index_col="id")
+    X, y = frame[["age", "income", "size"]], np.where(frame["kind"] == "bad", -1, 0)
+    y[:30] = 1
+    X.assign(known=y).to_csv(tmp_path / "known.csv")
+    known = ("--index", "id", "--label", "known")
+    f1 = ("--train-on", "labels", "--threshold", "f1")
+    fit = ("fit", tmp_path / "known.csv", "-o", tmp_path / "m", *known, *f1, "--json", *QUICK)
+    code, out, err = call(*fit)
+    same = skvae.VAEDetector(train_on="labels", threshold="f1", max_steps=20, random_state=0)
+    assert (code, err) == (0, "") and json.loads(out)["threshold"] == same.fit(X, y).threshold_
+    code, out, _ = call("predict", tmp_path / "m", tmp_path / "known.csv", *known, "--json")
+    found = json.loads(out)["labels"]
+    assert code == 0 and (found["n_anomalies"], found["n_normal"]) == (10, 30)
+    assert found["roc_auc"] == pytest.approx(same.score(X[y != 0], y[y != 0]))
+    arguments = ("-o", tmp_path / "report", "--top-k", "1", *known)
+    code, out, _ = call("predict", tmp_path / "m", tmp_path / "known.csv", *arguments)
+    assert code == 0 and "of 10 anomalies" in out and "of 30 normal" in out
+    written = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert written["labels"] == found
+
+
+def test_folders_are_known_normal_images_and_known_anomalies(call, data, tmp_path):
+    fit = ("fit", data / "photos", "-o", tmp_path / "m", "--train-on", "labels", *QUICK_IMAGES)
+    code, _, err = call(*fit)
+    assert code == 2 and "--train-on labels needs labels: --normal NAME says which folder" in err
+    code, out, _ = call(*fit, "--normal", "good", "--json")
+    with pytest.warns(UserWarning, match="1 files or folders cannot be used"):
+        folder = skvae.datasets.load_image_folder(data / "photos", size=16)
+    parameters = {"channels": (4, 8), "max_steps": 20, "random_state": 0, "train_on": "labels"}
+    y = np.where(folder.labels == "good", 1, -1)
+    same = skvae.ConvVAEDetector(**parameters).fit(folder, y)
+    assert code == 0 and json.loads(out)["threshold"] == same.threshold_
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory):
+    """A table of text, numbers, booleans, dates and gaps, another one, and a model."""
+    folder = tmp_path_factory.mktemp("animals")
+    rng = np.random.RandomState(0)
+    animal = rng.choice(["cat", "horse"], 120)
+    frame = pd.DataFrame(
+        {
+            "animal": animal,
+            "kg": np.where(animal == "cat", 4, 500) * rng.uniform(0.9, 1.1, 120),
+            "tame": rng.rand(120) < 0.8,
+            "born": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.randint(0, 900, 120), "D"),
+        },
+        index=pd.Index([f"a{i}" for i in range(120)], name="id"),
+    ).astype({"tame": object})
+    frame.loc["a3", "kg"] = frame.loc["a4", "tame"] = frame.loc["a5", "born"] = None
+    frame.loc["a6", "animal"] = None
+    frame.to_csv(folder / "animals.csv")
+    new = frame.head(6).copy()
+    new.loc["a0", ["animal", "kg"]] = ["fish", 90000]
+    new["kg"] = new["kg"].astype(object)
+    new.loc["a1", "kg"] = "heavy"
+    new.assign(more=1).to_csv(folder / "new.csv")
+    steps = ("--max-steps", "60", "--random-state", "0", "--verbose", "0")
+    fit = ("fit", folder / "animals.csv", "--detector", "mixed", "-o", folder / "model")
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(each) for each in (*fit, "--index", "id", *steps)])
+    assert stop.value.code == 0
+    return folder, frame
+
+
+def test_a_table_of_text_dates_and_gaps(call, animals, tmp_path):
+    folder, frame = animals
+    loaded = skvae.load(folder / "model.safetensors")
+    assert loaded.column_kinds_ == ["category", "number", "boolean", "date"]
+    same = skvae.MixedVAEDetector(max_steps=60, random_state=0).fit(frame)
+    np.testing.assert_array_equal(loaded.anomaly_score(frame), same.anomaly_score(frame))
+    given = (folder / "model", folder / "new.csv", "--index", "id")
+    code, out, err = call("predict", *given, "-o", tmp_path / "report")
+    assert code == 0 and "columns that the model does not know are left out: more" in err
+    found = pd.read_csv(tmp_path / "report" / "predictions.csv", keep_default_na=False)
+    assert found.loc[found["error"] != "", ["id", "reason"]].to_numpy().tolist() == [
+        ["a1", "column 'kg' holds 'heavy'"]
+    ]
+    assert found.loc[found["id"] == "a0", "is_anomaly"].item() == "True"
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "fish" in page and "animal" in page
+    code, out, _ = call("explain", *given, "--json")
+    features = {each["feature"]: each for each in json.loads(out)["features"]}
+    assert code == 0 and json.loads(out)["name"] == "a0"
+    assert features["animal"]["value"] == "fish" and features["kg"]["value"] == 90000
+    assert {"animal", "kg"} == set(sorted(features, key=lambda each: -features[each]["share"])[:2])
+    code, out, _ = call("explain", *given, "--name", "a3")
+    assert code == 0 and "animal" in out and "nan" not in out.lower()
+
+
+def test_which_columns_are_categories_can_be_typed(call, tmp_path):
+    rows = pd.DataFrame({"code": np.arange(40) % 4, "kind": ["a", "b"] * 20, "x": np.arange(40.0)})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    fit = ("fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--detector", "MixedVAEDetector")
+    for named in ("code,kind", "kind"):
+        code, _, _ = call(*fit, "--categorical-features", named, *QUICK)
+        kinds = skvae.load(tmp_path / "m.safetensors").column_kinds_
+        assert code == 0 and kinds[0] == ("category" if "code" in named else "number")
+    code, _, err = call(*fit, "--likelihood", "mse", *QUICK)
+    assert code == 2 and "MixedVAEDetector has no parameter likelihood" in err
+
+
+def test_a_fusion_is_refused_in_one_sentence(call, data, tmp_path):
+    parts = [("all", skvae.VAEDetector(max_steps=2), slice(None))]
+    X = np.load(data / "people.npz")["X"]
+    skvae.save(skvae.FusionDetector(parts).fit(X), tmp_path / "f.safetensors")
+    for command in ("predict", "explain"):
+        code, _, err = call(command, tmp_path / "f", data / "people.csv")
+        assert code == 2 and "No report can be made of a FusionDetector, which has no error" in err
+
+
 @pytest.mark.filterwarnings("ignore:alpha=0.05 needs at least 19 calibration rows:UserWarning")
 def test_a_threshold_that_nothing_passes(call, tmp_path):
     """Conformal, with too few rows held out for its rate: infinite, which JSON cannot hold."""

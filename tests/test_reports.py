@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 pytest.importorskip("matplotlib", reason="pictures: pip install skvae[plot]")
 pytest.importorskip("PIL", reason="image files: pip install skvae[images]")
 
 from PIL import Image
 
-from skvae import ConvVAEDetector, VAEDetector
+from skvae import ConvVAEDetector, MixedVAEDetector, VAEDetector
 from skvae._files import replacing_folder
 from skvae.base._road import map_scale
 from skvae.datasets import load_image_folder
@@ -89,6 +89,50 @@ class Reader(html.parser.HTMLParser):
 
     def handle_data(self, data):
         self.texts.append(data)
+
+
+def test_few_labels_compare_what_is_known(table, detector, tmp_path):
+    y = np.zeros(200, int)
+    y[:50], y[190:] = 1, -1
+    rows = table.copy()
+    rows.iloc[195:] += 20
+    write_report(detector, rows, tmp_path / "out", y=y, groups=y, top_k=0)
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    known = y != 0
+    scores, flagged = detector.anomaly_score(rows[known]), detector.predict(rows[known]) == -1
+    is_anomaly = y[known] == -1
+    assert found["labels"] == {
+        "n_anomalies": 10,
+        "anomalies_flagged": int(flagged[is_anomaly].sum()),
+        "n_normal": 50,
+        "normal_flagged": int(flagged[~is_anomaly].sum()),
+        "roc_auc": pytest.approx(roc_auc_score(is_anomaly, scores)),
+        "average_precision": pytest.approx(average_precision_score(is_anomaly, scores)),
+    }
+    by_group = {each["group"]: each["roc_auc"] for each in found["groups"]}
+    assert by_group == {"-1": found["labels"]["roc_auc"], "0": None, "1": None}
+    with pytest.raises(ValueError, match="y must"):
+        write_report(detector, rows, tmp_path / "out", y=y + 5)
+
+
+def test_rows_of_mixed_kinds(tmp_path):
+    rng = np.random.RandomState(0)
+    rows = pd.DataFrame({"kind": rng.choice(["cat", "dog"], 80), "kg": rng.rand(80)})
+    rows["since"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.randint(0, 99, 80), "D")
+    mixed = MixedVAEDetector(max_steps=20, random_state=0).fit(rows)
+    rows.loc[2, ["kind", "kg"]] = None
+    rows.loc[3, "kg"] = 1e20
+    rows.loc[5, "kind"] = "<b>cow</b>"
+    predictions = write_report(mixed, rows, tmp_path / "out", top_k=2)
+    assert predictions["reason"].iloc[3] == "column 'kg' holds 1e+20"
+    judged = np.setdiff1d(np.arange(80), [3])
+    scores = mixed.anomaly_score(rows.iloc[judged])
+    np.testing.assert_array_equal(predictions["anomaly_score"].iloc[judged], scores)
+    (features,) = features_of(mixed, rows.iloc[[2]])
+    value = {each["feature"]: each["value"] for each in features}
+    assert value["kind"] is value["kg"] is None and value["since"].startswith("2020-")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;cow" in page and "<b>cow" not in page
 
 
 def test_a_line_for_every_row_and_a_reason_where_there_is_no_score(table, detector, tmp_path):

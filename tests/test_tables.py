@@ -204,3 +204,22 @@ def test_numbers_and_names_come_back(tmp_path, rows, names):
     assert list(table.data.columns) == names
     np.testing.assert_allclose(table.data, np.array(rows), rtol=1e-15)
     assert table.gaps == {}
+
+
+def test_tables_of_mixed_kinds(tmp_path):
+    text = (
+        "c,x,b,d,e\na,1,True,2020-01-02,\n,,,2020-01-02 06:00,\nb,?,False,,\na,3,True,2021-01-01,\n"
+    )
+    table = load_table(written(tmp_path, text), kinds="infer")
+    data = table.data
+    assert data["x"].dtype == float and data["d"].dtype.kind == "M" and data["e"].isna().all()
+    assert data["d"].dt.hour.tolist()[:2] == [0, 6] and data["b"].tolist()[0] is True
+    assert data["c"].isna().tolist() == [False, True, False, False]
+    assert table.gaps == {2: "column 'x' holds '?'"}
+    kinds = ["category", "number", "boolean", "date", "number"]
+    new = written(tmp_path, "c,x,b,d,e\n1,inf,True,soon,2\n2,a,False,2020-01-01,3\n")
+    read = load_table(new, kinds=kinds, columns=list("cxbde"))
+    assert read.gaps == {0: "column 'x' holds 'inf'", 1: "column 'x' holds 'a'"}
+    assert read.data["d"].isna().tolist() == [True, False]
+    with pytest.raises(ValueError, match="has 5 columns, but 2 are needed"):
+        load_table(new, kinds=["number"] * 2)

@@ -73,9 +73,15 @@ def shown_features(features):
     """The features of a row as a table of strings."""
     table = pd.DataFrame(features)
     for column in ("value", "expected", "error_map"):
-        table[column] = table[column].map("{:.4g}".format)
+        table[column] = [_shown_cell(each[column]) for each in features]
     table["share"] = table["share"].map("{:.1%}".format)
     return table.rename(columns={"error_map": "error map", "share": "share of it"})
+
+
+def _shown_cell(value):
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _as_json(value):

@@ -41,22 +41,25 @@ class Input(NamedTuple):
     def is_table(self):
         return self.X.ndim == 2
 
-    def is_anomaly(self):
+    def is_anomaly(self, read=anomaly_labels):
         """The labels as they are read, None where there are none; or say what is to be done."""
         if self.labels is None:
             return None
         try:
-            return anomaly_labels(self.labels)
+            return read(self.labels)
         except ValueError as error:
             raise ValueError(f"{error} Name the normal label: --normal LABEL.") from None
 
 
-def read_to_fit(path, *, size, color, n_workers, drop, index, label, normal, header, verbose=0):
-    """Read what a detector is to be trained on."""
+def read_to_fit(
+    path, *, size, color, n_workers, drop, index, label, normal, header, kinds=None, verbose=0
+):
+    """Read what a detector is to be trained on; ``kinds`` as `load_table` takes them."""
     path = Path(path).expanduser()
     if not path.is_dir():
         _check_is_table(path)
-        table = load_table(path, drop=drop, index=index, label=label, normal=normal, header=header)
+        names = {"drop": drop, "index": index, "label": label, "normal": normal}
+        table = load_table(path, **names, header=header, kinds=kinds)
         return _of_table(table, named=_has_names(table.data))
     _refuse(path, drop=drop, index=index, label=label)
     folder = _open_folder(path, verbose, size=size, color=color, n_workers=n_workers)
@@ -95,7 +98,14 @@ def read_to_judge(path, detector, *, n_workers, drop, index, label, normal, head
     elif path.suffix.lower() != ".npz":
         raise ValueError(f"{path} is a table, but this model takes {takes(detector)}.")
     table = load_table(
-        path, drop=drop, index=index, label=label, normal=normal, header=header, columns=names
+        path,
+        drop=drop,
+        index=index,
+        label=label,
+        normal=normal,
+        header=header,
+        columns=names,
+        kinds=getattr(detector, "column_kinds_", None),
     )
     if table.left_out:
         note(f"columns that the model does not know are left out: {', '.join(table.left_out)}.")

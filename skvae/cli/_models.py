@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import get_tags
 
 from skvae._optional import require
 from skvae.cli._described import (
@@ -79,7 +80,8 @@ def add_model_commands(app):
             str | None,
             option(
                 "--detector",
-                help="VAEDetector, AEDetector, ConvVAEDetector or ConvAEDetector. "
+                help="VAEDetector, AEDetector, ConvVAEDetector, ConvAEDetector or mixed, which is "
+                "MixedVAEDetector, for a table with text, dates or empty cells. "
                 "(default: VAEDetector for a table, ConvVAEDetector for images)",
                 show_default=False,
             ),
@@ -151,6 +153,7 @@ def add_model_commands(app):
             label=label,
             normal=normal,
             header=header,
+            kinds="infer" if takes_text(detector) else None,
             verbose=verbose,
         )
         given = complete(given, input, skip_incomplete)
@@ -212,12 +215,13 @@ def add_model_commands(app):
 
         Example: skvae predict model photos/new -o report
         """
-        from skvae.reports._judged import judge
+        from skvae.reports._judged import check_can_judge, judge, labels_of
         from skvae.reports._report import check_out, summary, write_report
 
         if out is not None:
             check_out(out, input)
         loaded = load_detector(model, device)
+        check_can_judge(loaded)
         if threshold is not None:
             loaded.set_threshold(threshold)
         given = read_to_judge(
@@ -231,7 +235,7 @@ def add_model_commands(app):
             header=header,
             verbose=verbose,
         )
-        is_anomaly = given.is_anomaly()
+        is_anomaly = given.is_anomaly(labels_of)
         what = {"groups": given.groups, "gaps": given.gaps, "names": given.names}
         if out is None:
             judged = judge(loaded, given.X, **what, verbose=verbose)
@@ -248,7 +252,7 @@ def add_model_commands(app):
                     loaded,
                     given.X,
                     out,
-                    y=is_anomaly,
+                    y=given.labels if is_anomaly is not None else None,
                     **what,
                     top_k=top_k,
                     source=str(input),
@@ -291,12 +295,14 @@ def add_model_commands(app):
         Example: skvae explain model scan.png -o why.png
         """
         from skvae.reports._explained import explained
+        from skvae.reports._judged import check_can_judge
         from skvae.reports._report import check_outside
 
         if out is not None:
             check_writable(out, "picture", ".png", input)
             check_outside(out, input, "the picture")
         loaded = load_detector(model, device)
+        check_can_judge(loaded)
         given = read_to_judge(
             input,
             loaded,
@@ -335,6 +341,11 @@ def add_model_commands(app):
         print_table("parameters", two_columns(shown["parameters"]))
 
 
+def takes_text(name):
+    """Whether the detector of that name takes tables of mixed kinds."""
+    return name is not None and get_tags(detector_class(name)()).input_tags.string
+
+
 def make_detector(name, is_table, normal, texts, verbose):
     """The detector to train, of the options that were typed."""
     default = "VAEDetector" if is_table else "ConvVAEDetector"
@@ -344,6 +355,11 @@ def make_detector(name, is_table, normal, texts, verbose):
     parameters = typed_parameters(made, texts)
     if normal is not None:
         parameters.setdefault("train_on", "normal")
+    if not is_table and normal is None and parameters.get("train_on") == "labels":
+        raise ValueError(
+            "--train-on labels needs labels: --normal NAME says which folder is known to be "
+            "normal, and images of the others are known anomalies."
+        )
     detector = made(**parameters, verbose=verbose)
     detector._validate_params()
     if detector.percentile is not None and detector.percentile < 1:
@@ -377,10 +393,13 @@ def train(detector, given, out, folder=None):
     X = given.X
     if isinstance(X, pd.DataFrame) and not isinstance(X.columns[0], str):
         X = X.to_numpy()  # columns without names
-    needs_labels = detector.threshold == "f1" or detector.train_on == "normal"
-    y = given.is_anomaly() if needs_labels else None
+    y = None
     if detector.train_on == "labels":
         y = given.labels
+        if not given.is_table:  # all are known, by their folders
+            y = np.where(given.is_anomaly(), -1, 1)
+    elif detector.threshold == "f1" or detector.train_on == "normal":
+        y = given.is_anomaly()
     with saying_what_is_lost(f"{out} was not written", folder):
         if folder is None:
             detector.fit(X, y)

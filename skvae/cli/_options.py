@@ -11,11 +11,21 @@ from sklearn.utils._param_validation import StrOptions
 import skvae
 from skvae._optional import require
 
-DETECTORS = ("VAEDetector", "AEDetector", "ConvVAEDetector", "ConvAEDetector")
+DETECTORS = (
+    "VAEDetector",
+    "AEDetector",
+    "ConvVAEDetector",
+    "ConvAEDetector",
+    "MixedVAEDetector",
+)
+SHORT_NAMES = {"mixed": "MixedVAEDetector"}
 # Callbacks cannot be typed, and a single fit has nothing to start warm from.
 UNTYPED = {"callbacks", "warm_start", "verbose"}
+# It holds names of columns, which may be any words.
+NAMES = "categorical_features"
 # Where the help page shows them; the others belong to the training.
 PANELS = {
+    "Tables": [NAMES, "max_categories"],
     "Network": (
         "image_shape latent_dim hidden_layer_sizes channels norm activation output_activation "
         "likelihood beta scaler"
@@ -60,7 +70,10 @@ def typed_parameters(detector, texts):
             )
     values = {name: typed_value(text) for name, text in typed.items()}
     for name, value in values.items():
-        _check_words(name, value, _choices([detector], name))
+        if name == NAMES and value not in (None, "from_dtype"):
+            values[name] = [column.strip() for column in typed[name].split(",")]
+        else:
+            _check_words(name, value, _choices([detector], name))
     return values
 
 
@@ -108,6 +121,7 @@ def _is_number(value):
 
 def detector_class(name):
     """The class of that name, in any case of its letters."""
+    name = SHORT_NAMES.get(name.lower(), name)
     for each in DETECTORS:
         if each.lower() == name.lower():
             return getattr(skvae, each)

@@ -37,8 +37,18 @@ _NPZ_ERRORS = (
 )
 
 
-def load_table(path, *, drop=(), index=None, label=None, normal=None, header=None, columns=None):
-    r"""Read a table of numbers, keeping the names of its rows and columns.
+def load_table(
+    path,
+    *,
+    drop=(),
+    index=None,
+    label=None,
+    normal=None,
+    header=None,
+    columns=None,
+    kinds=None,
+):
+    r"""Read a table of numbers, or of mixed kinds, keeping the names of its rows and columns.
 
     Parameters
     ----------
@@ -60,20 +70,26 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
     columns : sequence of str, default=None
         The columns to take, in this order; the others are left out. Where the file names none,
         these are the names of its columns. None takes all.
+    kinds : "infer" or sequence of str, default=None
+        For `MixedVAEDetector`, which takes text, booleans, dates and empty cells: "infer" keeps
+        columns as they are, and makes numbers of columns that mostly hold some, and dates of text
+        like 2024-12-31; a fitted detector's ``column_kinds_`` reads each column as in its training.
+        None takes numbers alone.
 
     Returns
     -------
     table : Bunch
         ``data`` : DataFrame of float64 or ndarray
-            A row for each row of the file; NaN where a cell holds no number. Columns without
-            names are numbered from 0. Where an npz file holds more than two dimensions, the array
-            as it is.
+            A row for each row of the file; NaN where a cell holds no number; with ``kinds``,
+            columns of several types. Columns without names are numbered from 0. Where an npz file
+            holds more than two dimensions, the array as it is.
         ``target`` : ndarray of shape (n_samples,) or None
             The labels; bool, True for an anomaly, where ``normal`` is given.
         ``left_out`` : list of str
             Columns that were neither asked for nor dropped.
         ``gaps`` : dict of int to str
-            Position of each row with a cell that is no number, and which cell that is.
+            Position of each row with a cell that is no number, and which cell that is; with
+            ``kinds``, of those with a cell that is not empty and cannot be read.
 
     Raises
     ------
@@ -128,7 +144,7 @@ def load_table(path, *, drop=(), index=None, label=None, normal=None, header=Non
         frame = frame[columns]
     if not frame.shape[1] or not len(frame):
         raise ValueError(f"{path} has no rows or no columns that are left to use.")
-    data, gaps = _numbers(frame, path)
+    data, gaps = _numbers(frame, path) if kinds is None else _of_kinds(frame, kinds, path)
     if columns is None and not is_named:
         data.columns = range(data.shape[1])
     target = _labels(target, normal, path, data.index)
@@ -230,6 +246,42 @@ def _numbers(frame, path):
     if no_numbers:
         raise ValueError(_refused(no_numbers, path))
     return pd.DataFrame(data, index=frame.index), dict(sorted(gaps.items()))
+
+
+def _of_kinds(frame, kinds, path):
+    """The columns, each read as its kind, and of each row with a cell that is none where it is."""
+    if isinstance(kinds, str):
+        kinds = [_kind(column) for _, column in frame.items()]
+    if len(kinds) != frame.shape[1]:
+        raise ValueError(f"{path} has {frame.shape[1]} columns, but {len(kinds)} are needed.")
+    data, gaps = {}, {}
+    for (name, column), kind in zip(frame.items(), kinds, strict=True):
+        data[name] = column
+        if kind == "number":
+            numbers = pd.to_numeric(column, errors="coerce")
+            data[name] = numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
+        elif kind == "date" and not pd.api.types.is_datetime64_any_dtype(column):
+            data[name] = _as_dates(column)
+        for row in np.flatnonzero(data[name].isna() & column.notna()):
+            gaps.setdefault(int(row), f"column {name!r} holds {str(column.iloc[row])!r}")
+    return pd.DataFrame(data, index=frame.index), dict(sorted(gaps.items()))
+
+
+def _kind(column):
+    """What a column is to be read as, "number" or "date"; None where it stays as it is."""
+    known = column[column.notna()]
+    has_kind = isinstance(column.dtype, pd.CategoricalDtype) or not len(known)
+    if has_kind or pd.api.types.infer_dtype(known) == "boolean":
+        return None
+    if _as_numbers(column)[1] is None:
+        return "number"
+    is_text = pd.api.types.infer_dtype(known) == "string"
+    return "date" if is_text and _as_dates(known).notna().all() else None
+
+
+def _as_dates(column):
+    dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    return dates.dt.tz_localize(None)
 
 
 def _as_numbers(column):

@@ -1,6 +1,9 @@
 """What makes one row or one image anomalous."""
 
+import numbers
+
 import numpy as np
+import pandas as pd
 
 from skvae._files import write_bytes
 from skvae.reports._judged import as_seen, judge, map_caveat, rows_at
@@ -56,7 +59,7 @@ def features_of(detector, rows):
 
     The share is that of all positive errors of the row.
     """
-    values = np.asarray(rows, dtype=np.float64)
+    values = np.asarray(rows)
     columns = feature_names(rows)
     seen = as_seen(detector, rows)
     errors, expected = np.asarray(detector.error_map(seen)), np.asarray(detector.reconstruct(seen))
@@ -66,8 +69,8 @@ def features_of(detector, rows):
         [
             {
                 "feature": columns[j],
-                "value": float(values[i, j]),
-                "expected": float(expected[i, j]),
+                "value": _as_json(values[i, j]),
+                "expected": _as_json(expected[i, j]),
                 "error_map": float(errors[i, j]),
                 "share": float(shares[i, j]),
             }
@@ -75,6 +78,14 @@ def features_of(detector, rows):
         ]
         for i in range(len(values))
     ]
+
+
+def _as_json(value):
+    """A cell as JSON takes it: a number, or text for all else; None where it is missing."""
+    if pd.isna(value):
+        return None
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    return float(value) if is_number else str(value)
 
 
 def feature_names(rows):

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from skvae.base._input import LARGEST_VALUE
 from skvae.datasets import ImageFolder
 from skvae.detectors import SlidingWindowDetector
+from skvae.metrics import anomaly_labels, known_labels
 from skvae.thresholds import Conformal, Percentile
 
 ROWS_AT_ONCE = 8192
@@ -58,6 +59,37 @@ class Judged(NamedTuple):
         return self.table["anomaly_score"].to_numpy()[self.is_judged]
 
 
+def check_can_judge(detector):
+    """Refuse detectors of series, whose rows depend on each other, and those without error maps."""
+    if isinstance(detector, SlidingWindowDetector):
+        raise ValueError(
+            "A SlidingWindowDetector scores points of a series by those beside them, and a report "
+            "judges rows one by one: use its methods in Python."
+        )
+    if not hasattr(detector, "error_map"):
+        raise ValueError(
+            f"No report can be made of a {type(detector).__name__}, which has no error map of "
+            "columns: use its methods in Python."
+        )
+
+
+def labels_of(y):
+    """Labels as floats: 1 for an anomaly, 0 for a normal row, nan where a few labels leave it open.
+
+    Raises
+    ------
+    ValueError
+        If they are none of {+1, -1}, {0, 1}, bool, and {-1, 0, +1} with 0 for unknown.
+    """
+    try:
+        return anomaly_labels(y).astype(np.float64)
+    except ValueError:
+        if not set(np.asarray(y).tolist()) <= {-1, 0, 1}:
+            raise
+    labels = known_labels(y)
+    return np.select([labels == -1, labels == 1], [1.0, 0.0], np.nan)
+
+
 def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     """Score X in parts and decide.
 
@@ -69,7 +101,7 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
         A word for each row or image, such as its class.
     gaps : dict of int to str, default=None
         Positions of rows of a table that cannot be judged, and why; those with values that are not
-        finite, or too large, are added.
+        finite, or too large, are added, but missing ones only where the detector takes none.
     names : sequence of str, default=None
         Of the images or rows of an array.
     verbose : int
@@ -78,25 +110,16 @@ def judge(detector, X, groups=None, gaps=None, names=None, verbose=0):
     Raises
     ------
     ValueError
-        If the detector is of time series, whose rows depend on each other.
+        As `check_can_judge`.
     """
-    if isinstance(detector, SlidingWindowDetector):
-        raise ValueError(
-            "A SlidingWindowDetector scores points of a series by those beside them, and a report "
-            "judges rows one by one: use its methods in Python."
-        )
-    if not hasattr(detector, "error_map") or get_tags(detector).input_tags.string:
-        raise ValueError(
-            f"No report can be made of a {type(detector).__name__} yet, whose rows hold more than "
-            "numbers of one kind: use its methods in Python."
-        )
+    check_can_judge(detector)
     key, names = _names(X) if names is None else ("name", list(names))
     if len(names) != len(X):
         raise ValueError(f"There are {len(names)} names for {len(X)} rows or images.")
     lines = pd.DataFrame({key: names})
     if groups is not None:
         lines["group"] = np.asarray(groups).astype(str)
-    gaps = _gaps(X) | (gaps or {})
+    gaps = _gaps(detector, X) | (gaps or {})
     lines["anomaly_score"] = _scores(detector, X, sorted(set(range(len(X))) - set(gaps)), verbose)
     lines["error"] = ["unusable" if i in gaps else "" for i in range(len(X))]
     lines["reason"] = [gaps.get(i, "") for i in range(len(X))]
@@ -169,12 +192,17 @@ def _one_name(name):
     return ", ".join(map(str, name)) if isinstance(name, tuple) else name
 
 
-def _gaps(X):
-    """Rows of a table with a value that no detector takes, and which it is."""
+def _gaps(detector, X):
+    """Rows of a table with a value that the detector does not take, and which it is."""
     if isinstance(X, ImageFolder) or X.ndim != 2:
         return {}
+    takes_gaps = get_tags(detector).input_tags.allow_nan
+    if takes_gaps:
+        X = pd.DataFrame(X).select_dtypes("number").astype(np.float64)
     values = np.asarray(X, dtype=np.float64)
     is_bad = ~(np.abs(values) <= LARGEST_VALUE)  # NaN as well
+    if takes_gaps:
+        is_bad &= ~np.isnan(values)
     columns = list(getattr(X, "columns", range(values.shape[1])))
     gaps = {}
     for row in np.flatnonzero(is_bad.any(1)):

@@ -268,14 +268,21 @@ def _features(features):
     rows = [
         [
             text(each["feature"]),
-            _number(each["value"]),
-            _number(each["expected"]),
+            _cell(each["value"]),
+            _cell(each["expected"]),
             f"{each['share']:.1%}",
             f'<div style="width:{100 * each["share"]:.1f}%"></div>',
         ]
         for each in features
     ]
     return _table(columns, rows)
+
+
+def _cell(value):
+    """A value of a table; nothing where it is missing."""
+    if value is None:
+        return ""
+    return text(value) if isinstance(value, str) else _number(value)
 
 
 def _not_judged(judged, found, many):

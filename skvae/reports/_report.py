@@ -12,9 +12,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from skvae._files import as_json, replacing_folder
 from skvae._optional import require
 from skvae.datasets import ImageFolder
-from skvae.metrics import anomaly_labels
 from skvae.reports._explained import feature_names, features_of, holds_images
-from skvae.reports._judged import as_seen, judge, rows_at
+from skvae.reports._judged import as_seen, judge, labels_of, rows_at
 from skvae.reports._page import Closeup, page
 from skvae.reports._pictures import MOST_FEATURES, histogram, image_pictures, row_picture
 
@@ -58,12 +57,14 @@ def write_report(
         Its threshold decides.
     X : DataFrame, array-like or ImageFolder
         Rows or images as ``detector.anomaly_score`` takes them. The index of a DataFrame names its
-        rows. Rows of a table with values that are not finite are not judged, and say so.
+        rows. Rows of a table with values that are not finite are not judged, and say so; missing
+        values are judged by a detector that takes them.
     out : str or path-like
         The folder: a new one, an empty one, or that of an earlier report, which is replaced.
     y : array-like of shape (n_samples,), default=None
         Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly: the report then
-        says how well the verdicts agree with them. They change no verdict.
+        says how well the verdicts agree with them. They change no verdict. Of few labels, {-1, 0,
+        +1} with 0 for unknown, those that are known are compared.
     groups : array-like of shape (n_samples,), default=None
         A word for each row or image, such as its class, to count the verdicts by.
     gaps : dict of int to str, default=None
@@ -121,7 +122,7 @@ def write_report(
     check_out(out, X.path if isinstance(X, ImageFolder) else None)
     start = time.perf_counter()
     X = X if hasattr(X, "ndim") else np.asarray(X)
-    is_anomaly = None if y is None else anomaly_labels(y)
+    is_anomaly = None if y is None else labels_of(y)
     if is_anomaly is not None and len(is_anomaly) != len(X):
         raise ValueError(f"y has {len(is_anomaly)} labels for {len(X)} rows of X.")
     judged = judge(detector, X, groups, gaps, names, verbose)
@@ -137,7 +138,9 @@ def write_report(
             for each in closeups
         ]
         many = "images" if holds_images(detector, X) else "rows"
-        drawn = histogram(detector, judged.scores, many, known) if len(judged.scores) else None
+        all_known = known is not None and not np.isnan(known).any()
+        shown = known == 1 if all_known else None
+        drawn = histogram(detector, judged.scores, many, shown) if len(judged.scores) else None
         html = page(detector, judged, found, closeups, drawn, many)
         (folder / "report.html").write_text(html, encoding="utf-8")
         found["seconds"] = round(time.perf_counter() - start, 2)
@@ -207,7 +210,10 @@ def _pictures_of_report(folder):
 
 
 def summary(detector, judged, is_anomaly=None, source=None, model=None):
-    """What was found, as `as_json` takes it: counts, threshold, quantiles, what labels say."""
+    """What was found, as `as_json` takes it: counts, threshold, quantiles, what labels say.
+
+    ``is_anomaly`` holds what `labels_of` makes of the labels of what was judged.
+    """
     from skvae import __version__
 
     scores = judged.scores
@@ -237,6 +243,8 @@ def summary(detector, judged, is_anomaly=None, source=None, model=None):
 
 def _agreement(detector, scores, is_anomaly):
     """How well the verdicts agree with the labels."""
+    is_known = ~np.isnan(is_anomaly)
+    scores, is_anomaly = scores[is_known], is_anomaly[is_known] == 1
     flagged = scores > detector.threshold_
     both = 0 < is_anomaly.sum() < len(is_anomaly)
     return {
@@ -273,11 +281,11 @@ def _by_group(judged, is_anomaly):
 
 def _against_normal(own, is_anomaly, scores):
     """ROC AUC of the anomalies of one group against all that is normal."""
-    anomalies, normal = own & is_anomaly, ~is_anomaly
+    anomalies, normal = own & (is_anomaly == 1), is_anomaly == 0
     if not anomalies.any() or not normal.any():
         return None
     rows = anomalies | normal
-    return float(roc_auc_score(is_anomaly[rows], scores[rows]))
+    return float(roc_auc_score(is_anomaly[rows] == 1, scores[rows]))
 
 
 def _closeups(detector, X, judged, top, folder):
