@@ -200,7 +200,8 @@ class Mixed(nn.Module):
 
     def _log_probability(self, q):
         q = F.pad(q, (0, self.reserved.shape[-1] - self.n_slots), value=1.0)
-        return torch.addcmul(self.reserved, self.trusted, q).log()
+        # Of a missing cell it is no probability and may be negative; its code is 0.
+        return torch.addcmul(self.reserved, self.trusted, q.clamp(min=0)).log()
 
 
 LIKELIHOODS = {

@@ -8,6 +8,7 @@ told of it, scales and frequencies, is learned of the rows that are trained on:
 A date is its number of days since 1970, a category its code, -1 where training did not have it.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,11 @@ _OF_OBJECTS = {
     "date": "date",
     "empty": "number",
 }
+
+
+# Text of so many rows, a larger share of which is all different, names rows.
+MIN_NAMES, MOST_DISTINCT = 20, 0.9
+DATE_FORMATS = ("ISO8601", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 
 
 class Columns(NamedTuple):
@@ -107,6 +113,42 @@ class Columns(NamedTuple):
         if names is not None:
             frame.columns = names
         return frame
+
+
+def warn_of_text(frame, columns):
+    """Warn of columns of text, taken for categories, that are names of rows, numbers or dates."""
+    for (name, column), categories in zip(frame.items(), columns.categories, strict=True):
+        is_text = categories.dtype == object and not isinstance(column.dtype, pd.CategoricalDtype)
+        if is_text and len(categories):
+            found = _other_than_categories(name, categories, column.notna().sum())
+            if found:
+                warnings.warn(f"column {name!r} {found}", UserWarning, stacklevel=2)
+
+
+def _other_than_categories(name, texts, n_known):
+    """What is wrong with a column of such distinct texts, and the remedy; None if nothing is."""
+    column, example = f"X[{name!r}]", f"such as {texts[0]!r}, which are taken for categories"
+    meant = f"or, where categories are meant, say so: {column} = {column}.astype('category')."
+    if np.isfinite(pd.to_numeric(pd.Series(texts), errors="coerce")).all():
+        remedy = f"{column} = pd.to_numeric({column})"
+        return f"holds numbers stored as text, {example}: convert them, {remedy}, {meant}"
+    for layout in DATE_FORMATS:
+        if _are_dates(texts, layout):
+            remedy = f"{column} = pd.to_datetime({column}, format={layout!r})"
+            return f"holds dates stored as text, {example}: convert them, {remedy}, {meant}"
+    if n_known >= MIN_NAMES and len(texts) > MOST_DISTINCT * n_known:
+        return (
+            f"holds {len(texts)} different texts in {n_known} rows, as names do, and as categories "
+            f"they say nothing of other rows: drop it, or X = X.set_index({name!r}), {meant}"
+        )
+    return None
+
+
+def _are_dates(texts, layout):
+    def dates(some):
+        return pd.to_datetime(some, format=layout, errors="coerce", utc=True)
+
+    return pd.notna(dates(texts[:1])).all() and pd.notna(dates(texts)).all()
 
 
 def _is_named(frame, given):

@@ -12,12 +12,12 @@ from skvae.base import BaseDetector
 from skvae.base._input import check_magnitude, sizes, spread_rows, validated_table
 from skvae.base._road import map_scale
 from skvae.base._score_fit import MAX_MAP_ROWS
-from skvae.detectors._columns import FROM_DTYPE, Columns
+from skvae.detectors._columns import FROM_DTYPE, Columns, warn_of_text
 from skvae.detectors._docs import documented
 from skvae.detectors._encoding import Encoding
 from skvae.likelihoods import Mixed
 from skvae.networks import MixedAutoencoder
-from skvae.scores import padded
+from skvae.scores import GapCorrected, padded
 
 DEFAULT_SCORE = ("elbo", "density")
 
@@ -37,8 +37,8 @@ class MixedVAEDetector(BaseDetector):
     X is a DataFrame. Numbers are standardised; categories, of which text is one kind, and booleans
     are one-hot encoded; dates become a number, and sine and cosine of the time of day, of the
     weekday and of the time of year. Missing cells (NaN, None, NaT, NA) are masked: the network is
-    told that they are missing, and they add nothing to the loss, to the likelihood or to a
-    residual. Arrays of numbers, with NaN for missing ones, are tables of numbers.
+    told that they are missing, and they add nothing to the loss or to the likelihood, see Notes.
+    Arrays of numbers, with NaN for missing ones, are tables of numbers.
 
     Parameters
     ----------
@@ -62,8 +62,7 @@ class MixedVAEDetector(BaseDetector):
         `VAEDetector`.
     score : str, callable, or list of them, default=("elbo", "density")
         What makes an anomaly score of a row, as in `VAEDetector`. Those made of residuals take for
-        the residual of a category the one-hot code less the probabilities, and 0 where a cell is
-        missing.
+        the residual of a category the one-hot code less the probabilities.
     threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
         How the scores are cut, see `skvae.thresholds` and `VAEDetector`.
     <percentile>
@@ -109,7 +108,7 @@ class MixedVAEDetector(BaseDetector):
     <latent_dim_>
     <n_steps_>
     <net_>
-    usual_error_map_ : ndarray of shape (n_features_in_,)
+    usual_error_map_ : ndarray of shape (n_features,)
         Median of each column's share in the score, of 100 training rows; see ``error_map``.
     <error_map_scale_>
     <score_>
@@ -132,14 +131,15 @@ class MixedVAEDetector(BaseDetector):
     one that of k = 0. A category never seen so costs about ``log(n)`` nats, however many categories
     a column has.
 
-    **Missing cells.** What is missing is not scored: the network sees the mean of a number, or no
-    category, and the cell adds nothing. But a row without a cell is unlike rows that all have it,
-    and where training rows have no gaps, the default score flags many of those that do, a missing
-    category above all, while the error map, which has no share for it, shows nothing. Where a tenth
-    of the cells is missing in training too, rows with gaps are flagged no more than others; so if
-    gaps are to be no news, let the training have some: ``X.mask(rng.rand(*X.shape) < 0.1)``. A row
-    of which little is known has few terms in its score: compare like with like where much is
-    missing.
+    **Missing cells.** In training the network sees the mean of a missing number, or no category,
+    and the cell adds nothing to the loss; a twentieth of the known cells, drawn anew for each
+    batch, is hidden from it in the same way, and yet to be reconstructed. When rows are scored,
+    what is missing is first filled with what the network expects there, and so has the latents and
+    residuals of a usual row, but adds nothing to a likelihood; last, of each score is subtracted
+    what the lack of that cell adds to it in trusted rows, on average. So whether training rows had
+    gaps or not, a gap is no news: where it should be, as for a field that is never left empty, add
+    a column ``X[name].isna()``. The error map has no share for a missing cell. A row of which
+    little is known can hardly be an anomaly.
 
     **Dates.** New rows are later than those of the training, and a date far beyond them is an
     anomaly of its own. Drop the column, or keep its parts, where that is not meant. Clock times
@@ -263,6 +263,8 @@ class MixedVAEDetector(BaseDetector):
         if not self._goes_on:
             self._columns = Columns.of(frame, self.categorical_features)
             self.column_kinds_ = list(self._columns.kinds)
+            if isinstance(self.categorical_features, str):
+                warn_of_text(frame, self._columns)
         return self._read_frame(frame)
 
     def _read(self, X):
@@ -330,7 +332,16 @@ class MixedVAEDetector(BaseDetector):
         members = super()._members(x, seeds)
         for member in members:
             member.autoencoder.likelihood.smooth(self._encoding.n_known, self._encoding.sizes)
+            member.autoencoder.network.cells = tuple(self._encoding.owners.tolist())
         return members
+
+    def _stacks_with(self, plan):
+        together = super()._stacks_with(plan)
+        # Which values are hidden together is that of the first of a stack.
+        return together and together + repr(self.column_kinds_)
+
+    def _make_score(self):
+        return GapCorrected(super()._make_score())
 
     # -- output ---------------------------------------------------------------------------------
 
@@ -340,12 +351,18 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         X_hat : DataFrame or ndarray of shape (n_samples, n_features)
             As ``X`` is. Numbers and dates in its units; of categories and booleans the most
             probable one, never one that is grouped as infrequent.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         rows, layout = self._read(X)
 
@@ -361,6 +378,7 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -368,6 +386,11 @@ class MixedVAEDetector(BaseDetector):
             As ``X`` is. Higher = more of the anomaly lies in that column, in the units of the
             score; what its cells are encoded in is summed, and ``usual_error_map_`` subtracted,
             without which kinds of columns could not be compared. 0 where a cell is missing.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         return super().error_map(X)
 

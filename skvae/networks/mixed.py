@@ -1,6 +1,7 @@
 """The fully connected variational autoencoder for rows of numbers and categories, some missing."""
 
 from functools import lru_cache
+from statistics import NormalDist
 
 import torch
 from torch.nn import functional as F
@@ -9,6 +10,8 @@ from skvae.networks.mlp import MLPAutoencoder, n_padded
 
 # Probabilities of e^-30 are beyond what any table can tell, and their sums stay in float32.
 LARGEST_LOGIT = 30.0
+# Cells of training rows whose standard normal draw is below are hidden: one of twenty.
+HIDDEN_BELOW = NormalDist().inv_cdf(0.05)
 
 
 class MixedAutoencoder(MLPAutoencoder):
@@ -18,8 +21,11 @@ class MixedAutoencoder(MLPAutoencoder):
     over its slots, all zero where missing; for each number whether it is known, 1 or 0; and for
     each category column what its value costs beside its slot, which no network sees.
 
-    The reconstruction has probabilities in place of codes; what is missing, and the two last parts,
-    are copied from the row, so that nothing is left of them in a residual.
+    The reconstruction has probabilities in place of codes; the two last parts are copied from the
+    row, so that nothing is left of them in a residual. In training, so is what is missing, and some
+    more cells are hidden from the encoder, which learns to do without, once ``cells`` says what the
+    cells are. After it, what is missing is filled with what a first pass expects, for a second one:
+    so latents and residuals of a row with gaps lie where those of whole rows lie.
 
     Parameters
     ----------
@@ -27,7 +33,14 @@ class MixedAutoencoder(MLPAutoencoder):
         Number of numbers, then number of slots of each category column.
     latent_dim, hidden_layer_sizes, activation, generator
         As in `MLPAutoencoder`.
+
+    Attributes
+    ----------
+    cells : tuple of int
+        The cell of the table, numbered from 0, that each value of a row is of; empty for no hiding.
     """
+
+    cells = ()
 
     def __init__(self, shape, latent_dim, hidden_layer_sizes, *, activation, generator):
         n_numbers, *sizes = shape
@@ -44,6 +57,20 @@ class MixedAutoencoder(MLPAutoencoder):
         # Weights that say that a number is missing begin at zero, and stay there where none was.
         self.encoder[0].weight.data[:, n_values:] = 0
 
+    @property
+    def n_cells(self):
+        """Number of cells that may be hidden."""
+        return max(self.cells, default=-1) + 1
+
+    @property
+    def noise_dims(self):
+        """A draw for each cell, which says whether it is hidden, and one for each latent."""
+        return tuple(self.n_cells + dim for dim in self.latent_dims)
+
+    @property
+    def noise_width(self):
+        return self.n_cells + self.code_dim
+
     def encode(self, x):
         """Mean and log-variance of the code of each row."""
         values, known = x[..., : self.n_values], x[..., self.n_values :][..., : self.n_numbers]
@@ -58,9 +85,47 @@ class MixedAutoencoder(MLPAutoencoder):
         return F.pad(values, (0, self.n_numbers + len(self.sizes)))
 
     def forward(self, x, noise=None):
-        """Reconstruct ``x`` from the posterior mean, or from ``mean + noise * std``."""
-        output = super().forward(x, noise)
-        return output._replace(x_hat=torch.where(self._is_known(x), output.x_hat, x))
+        """Reconstruct ``x`` from the posterior mean, or, with noise, as in training.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_members, n_samples, n_encoded)
+        noise : tensor of shape (n_members, n_samples, n_cells + code_dim), default=None
+            Standard normal: of each cell, which hides it where it is low, then of the latents.
+        """
+        filled = seen = x
+        if noise is None:
+            filled = seen = self._filled(x)
+        elif self.cells:
+            draws, noise = noise.split([self.n_cells, self.code_dim], -1)
+            seen = torch.where(draws[..., list(self.cells)] < HIDDEN_BELOW, 0.0, x)
+        output = super().forward(seen, noise)
+        # A missing cell has the residual of what it was filled with, as if that had been known.
+        x_hat = output.x_hat + (x - filled)
+        return output._replace(x_hat=torch.where(self._is_known(filled), x_hat, x))
+
+    def _filled(self, x):
+        """Rows whose missing cells hold what the network expects, or finds most probable, there."""
+        known = self._is_known(x)[..., : self.n_values]
+        if known.all():
+            return x
+        code, _ = self.encode(x)
+        numbers, *slots = self.decode(code)[..., : self.n_values].split(
+            [self.n_numbers, *self.sizes], -1
+        )
+        codes = [F.one_hot(each.argmax(-1), each.shape[-1]) for each in slots]
+        values = torch.where(known, x[..., : self.n_values], torch.cat([numbers, *codes], -1))
+        beside = x[..., self.n_values + self.n_numbers :].expand(*values.shape[:-1], -1)
+        return torch.cat([values, torch.ones_like(numbers), beside], -1)
+
+    def tells_known(self):
+        """Matrix of 0 and 1, (n_encoded, n_cells): ``x @ matrix`` is above 0 in known cells."""
+        cells = torch.tensor(self.cells)
+        matrix = F.one_hot(cells, self.n_cells).float()
+        # Codes and the flags behind them; a known number may be 0, and so may what is beside.
+        matrix[: self.n_numbers] = 0
+        matrix[self.n_values + self.n_numbers :] = 0
+        return matrix
 
     def _is_known(self, x):
         known = x[..., self.n_values :][..., : self.n_numbers] > 0

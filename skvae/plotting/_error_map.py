@@ -146,8 +146,16 @@ class ErrorMapDisplay:
         ----------
         error_map : array-like or DataFrame of shape (n_samples, n_features)
             A DataFrame names features and rows, where names are not given.
-        feature_names, row_names, name, ax, **plot_parameters
-            As in :class:`ErrorMapDisplay` and :meth:`from_estimator`.
+        feature_names : sequence of str of length n_features, default=None
+            None takes those of the DataFrame, or writes ``x0``, ``x1``, ...
+        row_names : sequence of length n_samples, default=None
+            None takes the index of the DataFrame, or writes the number of the row.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------

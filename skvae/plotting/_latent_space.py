@@ -71,6 +71,10 @@ class LatentSpaceDisplay:
     thumbnails_ : dict of int to matplotlib AxesImage
         Position in ``images`` to the thumbnail drawn of it.
 
+    See Also
+    --------
+    skvae.VAEDetector.transform : The latent means.
+
     Examples
     --------
     >>> from skvae.plotting import LatentSpaceDisplay
@@ -144,9 +148,12 @@ class LatentSpaceDisplay:
         y : array-like of shape (n_samples,), default=None
             Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly; or classes
             of any other kind. They colour the points; without them the anomaly score does.
-        images, image_shape
-            As in :class:`LatentSpaceDisplay`; ``images=X`` where X holds images. None for
-            ``image_shape`` takes that of the detector.
+        images : array-like of images, default=None
+            What the points stand for, as in :class:`LatentSpaceDisplay`; ``images=X`` where X holds
+            images.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers. None takes that of the
+            detector.
         n_components : {2, 3}, default=2
             Number of axes of the picture.
         name : str, default=None
@@ -206,8 +213,18 @@ class LatentSpaceDisplay:
             Latent means, as ``transform`` returns them.
         scores : array-like of shape (n_samples,), default=None
             Anomaly scores, higher = more anomalous.
-        images, image_shape, n_components, name, ax, **plot_parameters
-            As in :meth:`from_estimator`.
+        images : array-like of images, default=None
+            What the points stand for, as in :class:`LatentSpaceDisplay`.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers.
+        n_components : {2, 3}, default=2
+            Number of axes of the picture.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw, with ``projection="3d"`` for three components. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------

@@ -44,6 +44,12 @@ class ScoreHistogramDisplay:
     bars_ : list of matplotlib BarContainer
         Normal and anomalous, or all the scores.
     threshold_line_ : matplotlib Line2D or None
+        None where there is no threshold.
+
+    See Also
+    --------
+    skvae.VAEDetector.set_threshold : Changes the threshold.
+    sklearn.metrics.RocCurveDisplay : What other thresholds would give.
 
     Examples
     --------

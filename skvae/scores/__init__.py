@@ -27,6 +27,7 @@ from skvae.scores._errors import (
 )
 from skvae.scores._features import FeatureDensity, FeatureNeighbors, ImageScore, Perceptual
 from skvae.scores._fusion import Combined, Ensemble, SmoothMax
+from skvae.scores._gaps import GapCorrected
 from skvae.scores._image_features import hog, ssim_map
 from skvae.scores._images import DescriptionLength, Local, Relative, Ssim
 from skvae.scores._labelled import Labelled
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureDensity",
     "FeatureNeighbors",
     "FunctionScore",
+    "GapCorrected",
     "IMAGE_SCORE",
     "IMAGE_SCORES",
     "ImageScore",
