@@ -155,7 +155,7 @@ def test_description_length_tells_codes_as_well_as_pixels(fitted, digits):
     with torch.inference_mode():
         ((x, output, error),) = fitted._blocks(fitted._validate(digits[:20]))
         own = output.member(0)
-        without = own._replace(parts={})
+        without = own._replace(parts={}, penalty=None)
         score = DescriptionLength()
         difference = score(x, own, error[0]) - score(x, without, error[0])
     np.testing.assert_allclose(difference, own.parts["rarity"], rtol=1e-4)

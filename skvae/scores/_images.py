@@ -41,9 +41,8 @@ class DescriptionLength(ImageScore):
 
     def __call__(self, x, output, error):
         nats = row_sums(by_rows(_cross_entropy, x, output.x_hat))
-        if output.log_var is not None:
-            return nats + output.penalty
-        return nats + output.parts["rarity"] if "rarity" in output.parts else nats
+        code = output.parts.get("rarity", output.penalty)
+        return nats if code is None else nats + code
 
     def error_map(self, x, output, error):
         """Bernoulli divergence: without the entropy of grey pixels that are reconstructed well."""
