@@ -133,7 +133,7 @@ class RoadMixin(TransformerMixin):
         error_map : ndarray or DataFrame of shape (n_samples, n_features)
             Higher = more unusual in that feature, in the units of the score where it is shared
             out among features. With
-            ``score="reconstruction"``, "standardized", "mahalanobis" or
+            ``score="reconstruction"``, "standardized", "mahalanobis", "denoising" or
             "reconstruction_probability" a row sums to its anomaly score (of one network; the
             calibration of an ensemble adds a constant); what a score takes from the latents
             belongs to no feature and is left out. "latent", "iwae" and functions have no such

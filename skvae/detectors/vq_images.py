@@ -123,8 +123,7 @@ class ConvVQVAEDetector(CodesMixin, ImageDetector):
     -----
     UserWarning
         If the codes are dying: their perplexity is below a fifth of what it could be, which is
-        ``n_codes``, or less where the images have equal patches, since these share a code. In the
-        first 300 batches or so it is low, because unused codes are not yet taken for dead.
+        ``n_codes``, or less where the images have equal patches, since these share a code.
 
     See Also
     --------
@@ -136,7 +135,7 @@ class ConvVQVAEDetector(CodesMixin, ImageDetector):
     **How it works.** The latents z of a place are replaced by the nearest code e; the loss is the
     error plus ``beta * |z - sg(e)|**2``, where sg stops the gradient, and the decoder's gradient
     passes straight through to z. Codes are moving averages of the latents nearest to them, of a
-    decay of 0.99 a batch; one with less than a tenth of an even count is put on a place of the
+    decay of 0.8 a batch; one with less than a tenth of an even count is put on a place of the
     batch. Latents are those before they are replaced: `transform` returns them, place by place
     from the top left corner, and `inverse_transform` takes any and replaces them by the nearest
     codes.
@@ -166,7 +165,7 @@ class ConvVQVAEDetector(CodesMixin, ImageDetector):
     >>> from sklearn.datasets import load_digits
     >>> from skvae import ConvVQVAEDetector
     >>> X = load_digits().images / 16  # 1,797 images of 8 x 8
-    >>> detector = ConvVQVAEDetector(max_steps=300, random_state=0).fit(X[:1500])
+    >>> detector = ConvVQVAEDetector(max_steps=150, random_state=0).fit(X[:1500])
     >>> noisy = np.clip(X[1500:] + 0.5 * np.random.RandomState(0).randn(297, 8, 8), 0, 1)
     >>> detector.score(np.r_[X[1500:], noisy], np.repeat([1, -1], 297)) > 0.95
     True

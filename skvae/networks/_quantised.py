@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from skvae.networks._output import Output
 from skvae.networks.mlp import COLUMNS, n_padded
 
-# Of the moving averages, a batch (van den Oord et al. 2017, arXiv:1711.00937, appendix A.1).
+# Of the usage, a batch.
 DECAY = 0.99
 # A code whose count falls below this share of an even one is dead.
 DEAD_SHARE = 0.1
@@ -32,6 +32,8 @@ class Quantised:
 
     penalty_name = "commitment"
     part_names = ("rarity",)
+    # Of the codes' averages, a batch (van den Oord et al. 2017, arXiv:1711.00937, appendix A.1).
+    decay = 0.99
 
     def _make_codebook(self, n_groups, n_codes, width, n_lists=None):
         self.register_buffer("codebook", torch.zeros(1, n_groups, n_codes, width))
@@ -141,9 +143,9 @@ class Quantised:
         sums = with_ones.new_zeros(*self.counts.shape, with_ones.shape[-1])
         sums.scatter_add_(2, index, with_ones)
         sums, numbers = sums[..., :-1], sums[..., -1]
-        before = DECAY * self.counts
-        counts = before + (1 - DECAY) * numbers
-        moved = before[..., None] * self.codebook + (1 - DECAY) * sums
+        before = self.decay * self.counts
+        counts = before + (1 - self.decay) * numbers
+        moved = before[..., None] * self.codebook + (1 - self.decay) * sums
         self.codebook.copy_(moved / counts[..., None])
         self.counts.copy_(counts)
 

@@ -82,6 +82,10 @@ class ConvVQ(Quantised, ConvAutoencoder):
     n_codes : int
     """
 
+    # A batch of images has many places, so fewer batches make an average; and codes that the
+    # latents leave behind, as they do when training begins, are soon taken for dead.
+    decay = 0.8
+
     def __init__(
         self,
         image_shape,
