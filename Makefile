@@ -6,14 +6,17 @@ VENV ?= .venv
 WORKERS ?= 2
 PYTEST_ARGS ?=
 BIN := $(VENV)/bin
+SPHINX := $(BIN)/python -m sphinx -q -j 2 -d docs/_build/doctrees
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint layers doctest clean
+.PHONY: help demo test docs linkcheck lint layers doctest clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      install, then run the blobs study: table and pictures in results/"
 	@echo "make test      install, then run the suite with its doctests (PYTEST_ARGS=... adds options)"
+	@echo "make docs      install, then build the documentation in docs/_build/html and check its links"
+	@echo "make linkcheck ask the net whether the links to elsewhere are alive"
 	@echo "make lint      ruff"
 	@echo "make layers    who may import whom"
 	@echo "make doctest   the doctests alone"
@@ -28,6 +31,13 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(SPHINX) -W --keep-going -n -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
+linkcheck: $(VENV)/.docs
+	$(SPHINX) -b linkcheck -D plot_gallery=0 docs docs/_build/linkcheck
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
@@ -38,7 +48,7 @@ doctest: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest skvae $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(VENV) results build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf $(VENV) results build dist docs/_build docs/api docs/auto_examples docs/measured .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -58,4 +68,8 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e ".[dev]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.torch pyproject.toml
+	$(PIP) -e ".[docs]"
 	touch $@

@@ -114,9 +114,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     max_epochs : int or None, default=None
         Passes through the images after which training ends, if that comes first.
     batch_size : int, default=64
+        Images of a step.
     lr : float, default=0.003
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine.
     optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+        What makes a step of a gradient.
     device : str or torch.device, default="cpu"
         "auto" takes a GPU where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -133,16 +135,22 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     n_steps_ : int
         Number of batches trained on.
     net_ : skorch.NeuralNet
+        Its ``module_`` is the network.
     device_ : torch.device
+        Where the network is.
     n_features_in_ : int
         Numbers an image holds.
     feature_names_in_ : ndarray of str
         Only for rows with column names that are strings.
 
+    See Also
+    --------
+    ScreenThenClassify : A detector screens, and this names what it flags.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skvae.classifiers import CNNClassifier
+    >>> from skvae import CNNClassifier
     >>> digits = load_digits()
     >>> X, y = digits.images / 16, digits.target
     >>> classifier = CNNClassifier(max_steps=200, random_state=0).fit(X[:1400], y[:1400])
@@ -297,12 +305,18 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of images of the shape seen in ``fit``, in any layout
+        X : array-like of images
+            Of the shape seen in ``fit``, in any layout.
 
         Returns
         -------
         probabilities : ndarray of float64 of shape (n, n_classes)
             In the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold images of that shape.
         """
         check_is_fitted(self)
         images, _ = validate_images(self, X, layout=self._layout)
@@ -320,11 +334,18 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of images of the shape seen in ``fit``, in any layout
+        X : array-like of images
+            Of the shape seen in ``fit``, in any layout.
 
         Returns
         -------
         y : ndarray of shape (n,)
+            Labels among ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold images of that shape.
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(1)]

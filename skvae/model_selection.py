@@ -43,14 +43,27 @@ class StackedGridSearchCV(GridSearchCV):
     estimator : detector, or Pipeline that ends in one
         The steps before the detector are fitted a fold, and once for candidates that share them.
         Other estimators work and are fitted one by one.
-    param_grid, scoring, refit, cv, error_score, return_train_score
-        As in `sklearn.model_selection.GridSearchCV`; ``pre_dispatch`` has no effect.
+    param_grid : dict or list of dict
+        Values to try for each parameter.
+    scoring : str, callable, list, tuple or dict, default=None
+        As of `GridSearchCV`; None is the detector's own ``score``. The scorers of `skvae.metrics`
+        read labels in either convention.
     n_jobs : int, default=None
         Processes among which the fits are divided, each with its own stacks. Scoring stays in this
         one.
+    refit : bool, str or callable, default=True
+        Whether, or by which metric or choice, the best candidate is fitted on all rows.
+    cv : int, cross-validation splitter or iterable, default=None
+        The folds; None is 5 of them, neither shuffled nor stratified.
     verbose : int, default=0
         1 shows a progress bar for each training; more is `GridSearchCV`'s. The detectors' own
         ``verbose`` has no effect.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Has no effect.
+    error_score : "raise" or float, default=nan
+        Score of a candidate that cannot be fitted.
+    return_train_score : bool, default=False
+        Whether to score the rows of the training as well.
 
     Attributes
     ----------
@@ -62,6 +75,8 @@ class StackedGridSearchCV(GridSearchCV):
     See Also
     --------
     StackedRandomizedSearchCV : The same for randomly drawn candidates.
+    sklearn.model_selection.GridSearchCV : What it stands in for.
+    skvae.metrics.held_out_likelihood : Scorer that needs no labels.
 
     Notes
     -----
@@ -89,6 +104,7 @@ class StackedGridSearchCV(GridSearchCV):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows as the estimator takes them.
         y : array-like of shape (n_samples,), default=None
             Labels for the scoring, and for detectors that read them.
         groups : array-like of shape (n_samples,), default=None
@@ -97,6 +113,13 @@ class StackedGridSearchCV(GridSearchCV):
         Returns
         -------
         self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is no such one, or all candidates fail. With ``error_score="raise"`` the
+            error of a candidate is raised as it is.
         """
         return _fit_search(self, ParameterGrid(self.param_grid), X, y, groups)
 
@@ -106,15 +129,44 @@ class StackedRandomizedSearchCV(RandomizedSearchCV):
 
     Parameters
     ----------
-    estimator, n_jobs, verbose
-        As in `StackedGridSearchCV`.
-    param_distributions, n_iter, scoring, refit, cv, random_state, error_score, return_train_score
-        As in `sklearn.model_selection.RandomizedSearchCV`; with one ``random_state`` both try the
-        same candidates.
+    estimator : detector, or Pipeline that ends in one
+        As of `StackedGridSearchCV`.
+    param_distributions : dict or list of dict
+        Values to draw for each parameter: a list, or a distribution with ``rvs``.
+    n_iter : int, default=10
+        Number of candidates.
+    scoring : str, callable, list, tuple or dict, default=None
+        As of `GridSearchCV`; None is the detector's own ``score``. The scorers of `skvae.metrics`
+        read labels in either convention.
+    n_jobs : int, default=None
+        Processes among which the fits are divided, each with its own stacks. Scoring stays in this
+        one.
+    refit : bool, str or callable, default=True
+        Whether, or by which metric or choice, the best candidate is fitted on all rows.
+    cv : int, cross-validation splitter or iterable, default=None
+        The folds; None is 5 of them, neither shuffled nor stratified.
+    verbose : int, default=0
+        1 shows a progress bar for each training; more is `GridSearchCV`'s. The detectors' own
+        ``verbose`` has no effect.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Has no effect.
+    random_state : int, RandomState instance or None, default=None
+        Of the draws; with the same one `RandomizedSearchCV` tries the same candidates.
+    error_score : "raise" or float, default=nan
+        Score of a candidate that cannot be fitted.
+    return_train_score : bool, default=False
+        Whether to score the rows of the training as well.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_
+        As of `StackedGridSearchCV`.
 
     See Also
     --------
     StackedGridSearchCV : What is trained together, and all else.
+    sklearn.model_selection.RandomizedSearchCV : What it stands in for.
 
     Examples
     --------
@@ -133,7 +185,25 @@ class StackedRandomizedSearchCV(RandomizedSearchCV):
     def fit(self, X, y=None, *, groups=None):
         """Fit all candidates on all folds, and the best one on all rows.
 
-        Parameters and returns as in `StackedGridSearchCV.fit`.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as the estimator takes them.
+        y : array-like of shape (n_samples,), default=None
+            Labels for the scoring, and for detectors that read them.
+        groups : array-like of shape (n_samples,), default=None
+            For the splitter.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is no such one, or all candidates fail. With ``error_score="raise"`` the
+            error of a candidate is raised as it is.
         """
         candidates = ParameterSampler(
             self.param_distributions, self.n_iter, random_state=self.random_state

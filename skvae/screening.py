@@ -159,11 +159,17 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like
+            As the detector and the classifier take it.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
             ``normal_label``, or what the classifier calls a flagged sample, which may be that too.
+
+        Raises
+        ------
+        ValueError
+            If ``detector.predict`` gives other values than -1 and +1.
         """
         check_is_fitted(self)
         return self._named(X, self._is_flagged(X))
@@ -174,6 +180,7 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like
+            As the detector and the classifier take it.
         y : array-like of shape (n_samples,)
             Labels of X; classes that ``fit`` has not seen are anomalies as well.
 
@@ -183,6 +190,11 @@ class ScreenThenClassify(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             A row a label, in sorted order: ``n_samples``; ``flagged``, the share that reaches the
             classifier - what is missing of it is saved in the row of the normal label, and lost in
             the others; ``named``, the share that ``predict`` labels rightly.
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, or ``detector.predict`` gives other values than -1 and +1.
         """
         check_is_fitted(self)
         y = column_or_1d(y)

@@ -37,6 +37,11 @@ class Fixed(BaseEstimator):
     Attributes
     ----------
     threshold_ : float
+        The number.
+
+    See Also
+    --------
+    skvae.VAEDetector.set_threshold : Takes a number as well.
 
     Examples
     --------
@@ -52,7 +57,25 @@ class Fixed(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, scores, y=None):
-        """Take the number; the scores are not looked at."""
+        """Take the number.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Not looked at.
+        y : array-like of shape (n_samples,), default=None
+            Not looked at.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If ``threshold`` is no finite number.
+        """
         self.threshold_ = float(self.threshold)
         return self
 
@@ -68,6 +91,11 @@ class Percentile(BaseEstimator):
     Attributes
     ----------
     threshold_ : float
+        In the units of the scores.
+
+    See Also
+    --------
+    Conformal : With a promise on the share of new normal rows.
 
     Notes
     -----
@@ -90,7 +118,25 @@ class Percentile(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, scores, y=None):
-        """Fit on scores of shape (n_samples,); ``y`` is ignored."""
+        """Take the percentile of the scores.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Anomaly scores, higher = more anomalous.
+        y : array-like of shape (n_samples,), default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If ``scores`` is empty or holds NaN or infinity, or ``percentile`` is out of its range.
+        """
         self.threshold_ = float(np.percentile(_checked_scores(scores), self.percentile))
         return self
 
@@ -110,8 +156,17 @@ class F1(BaseEstimator):
     Attributes
     ----------
     threshold_ : float
+        In the units of the scores.
     f1_ : float
         F1 at the threshold, on the scores that it was fitted on; nan after the fallback.
+
+    See Also
+    --------
+    skvae.metrics.f1 : F1 of a fitted detector.
+
+    Notes
+    -----
+    Chosen and measured on the same rows F1 is too good: measure it on others.
 
     Examples
     --------
@@ -127,12 +182,25 @@ class F1(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, scores, y=None):
-        """Fit on scores and labels of shape (n_samples,).
+        """Find the threshold of the largest F1.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Anomaly scores, higher = more anomalous.
+        y : array-like of shape (n_samples,)
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly).
+
+        Returns
+        -------
+        self : object
+            Fitted.
 
         Raises
         ------
         ValueError
-            If ``y`` is None or no labelling.
+            If ``y`` is None or holds no such labels, ``scores`` is empty or holds NaN or infinity,
+            or the lengths differ.
         """
         if y is None:
             raise ValueError("threshold='f1' needs labels y; without labels use 'percentile'.")
@@ -189,8 +257,13 @@ class Conformal(BaseEstimator):
     Attributes
     ----------
     threshold_ : float
+        In the units of the scores; infinite where nothing can be flagged.
     scores_ : ndarray of shape (n_samples,)
         The calibration scores, sorted.
+
+    See Also
+    --------
+    Percentile : Of any scores, with no promise.
 
     References
     ----------
@@ -215,7 +288,27 @@ class Conformal(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, scores, y=None):
-        """Fit on held-out scores of shape (n_samples,); with ``y`` on the normal ones alone."""
+        """Find the threshold that the share ``alpha`` of normal rows exceeds.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+            Anomaly scores of held-out rows, higher = more anomalous.
+        y : array-like of shape (n_samples,), default=None
+            Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly): the scores of
+            anomalies are left out. None takes all for normal.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds no such labels or only anomalies, ``scores`` is empty or holds NaN or
+            infinity, or the lengths differ.
+        """
         scores = _checked_scores(scores)
         if y is not None:
             check_consistent_length(scores, y)
@@ -248,6 +341,11 @@ class Conformal(BaseEstimator):
         -------
         p_values : ndarray of shape (n_samples,)
             In (0, 1]; small = anomalous.
+
+        Raises
+        ------
+        ValueError
+            If ``scores`` is empty or holds NaN or infinity.
         """
         n = len(self.scores_)
         n_above = n - np.searchsorted(self.scores_, _checked_scores(scores), side="left")

@@ -55,11 +55,10 @@ def test_the_penalty_is_the_kl_divergence_and_in_training_the_game_as_well(netwo
     assert torch.equal(output.parts["kl"], plain(x).penalty)
 
 
-def test_a_member_has_the_bits_of_the_lone_detector(X):
-    lone, first = (
-        AdversarialAEDetector(n_estimators=n, batch_size=80, max_steps=40, random_state=0).fit(X)
-        for n in (1, 2)
-    )
+@pytest.mark.parametrize("batch_size", [7, 80])
+def test_a_member_has_the_bits_of_the_lone_detector(X, batch_size):
+    settings = {"batch_size": batch_size, "max_steps": 40, "random_state": 0}
+    lone, first = (AdversarialAEDetector(n_estimators=n, **settings).fit(X) for n in (1, 2))
     assert np.array_equal(lone.transform(X), first.transform(X)[:, : lone.latent_dim_])
 
 

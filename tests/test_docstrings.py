@@ -1,13 +1,44 @@
-"""The docstrings of detectors say all of their parameters, and the same of what they share."""
+"""Docstrings: all that is public is on a page with an example; detectors share descriptions."""
 
 import inspect
 import re
+import runpy
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from skvae import AEDetector, VAEDetector, detectors
 
 DETECTORS = [getattr(detectors, name) for name in detectors.__all__]
+API = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "api_reference.py"))["API"]
+LISTED = {
+    module: [name for names in groups.values() for name in names]
+    for module, (_, groups) in API.items()
+}
+# Constants, which the docstrings of functions name.
+WITHOUT_PAGE = {"skvae.corruptions": {"CORRUPTIONS"}, "skvae.datasets": {"TIME_SERIES_KINDS"}}
+
+
+@pytest.fixture(params=LISTED)
+def module(request):
+    if request.param == "skvae.interop.pyod":
+        pytest.importorskip("pyod", reason="PyOD's classes: pip install skvae[pyod]")
+    return import_module(request.param)
+
+
+def test_the_reference_lists_what_a_module_exports(module):
+    listed = LISTED[module.__name__]
+    assert len(listed) == len(set(listed))
+    assert set(listed) | WITHOUT_PAGE.get(module.__name__, set()) == set(module.__all__)
+
+
+def test_every_public_name_has_an_example(module):
+    for name in LISTED[module.__name__]:
+        doc = inspect.getdoc(getattr(module, name))
+        _, heading, example = doc.partition("\nExamples\n--------\n")
+        assert heading, f"{name} has no section Examples"
+        assert ">>> " in example or ".. code-block:: python" in example, name
 
 
 def entries(doc, section):

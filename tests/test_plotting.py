@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
-from skvae import AEDetector, VAEDetector
+from skvae import AEDetector, Conv1dVAEDetector, SlidingWindowDetector, VAEDetector
 from skvae.metrics import roc_auc
 from skvae.plotting import (
     ErrorMapDisplay,
@@ -169,6 +169,38 @@ def test_bars_are_the_counts_and_the_line_is_the_threshold(detector, data):
     assert display.ax_.get_title() == "VAEDetector"
 
 
+def test_rows_without_a_score_are_left_out_and_counted():
+    scores = [np.nan, 0.5, 1.0, np.nan, np.nan, 4.0]
+    display = ScoreHistogramDisplay.from_predictions([0, 0, 0, 0, 1, 1], scores, threshold=2.0)
+    np.testing.assert_array_equal(display.scores, scores)
+    assert [heights(bars).sum() for bars in display.bars_] == [2, 1]
+    assert display.bin_edges_[[0, -1]].tolist() == [0.5, 4.0]
+    assert legend_texts(display.ax_) == [
+        "normal: 2, 0.0 % flagged (2 without a score)",
+        "anomalous: 1, 100.0 % flagged (1 without a score)",
+        "threshold 2",
+    ]
+    shares = display.plot(stat="percent").bars_
+    assert [heights(bars).sum() for bars in shares] == [100, 100]
+    for x_scale in ("log", "symlog"):
+        display.plot(x_scale=x_scale).figure_.canvas.draw()
+
+
+def test_a_series_with_a_gap():
+    series = np.sin(np.arange(300) / 5)
+    series[100:104] = np.nan
+    detector = SlidingWindowDetector(
+        VAEDetector(hidden_layer_sizes=(8,), max_steps=20, random_state=0), window=16
+    ).fit(series)
+    scores = detector.anomaly_score(series)
+    n_missing = np.isnan(scores).sum()
+    histogram = ScoreHistogramDisplay.from_estimator(detector, series)
+    assert heights(histogram.bars_[0]).sum() == 300 - n_missing
+    assert legend_texts(histogram.ax_)[0].endswith(f"({n_missing} without a score)")
+    errors = ErrorMapDisplay.from_estimator(detector, series)
+    np.testing.assert_array_equal(errors.error_map[:, 0], detector.error_map(series))
+
+
 def test_either_labelling_draws_the_same():
     scores = [0.0, 0.5, 1.0, 4.0]
     displays = [
@@ -243,7 +275,8 @@ def test_scikit_learn_detector_in_a_pipeline(data):
     [
         (lambda d: d(scores=[[1.0, 2.0]]), r"1-D array, but has the shape \(1, 2\)"),
         (lambda d: d(scores=[]), "non-empty"),
-        (lambda d: d(scores=[1.0, np.nan, np.inf]), "2 of 3 values are NaN or infinite"),
+        (lambda d: d(scores=[1.0, np.nan, np.inf]), "1 of 2 values are NaN or infinite"),
+        (lambda d: d(scores=[np.nan, np.nan]), "all 2 values are NaN"),
         (lambda d: d(scores=["high", "low"]), "must be numbers"),
         (lambda d: d(scores=[1.0, 2.0], is_anomaly=[True]), r"2 rows.*\(1,\)"),
         (lambda d: d(scores=[1.0, 2.0], is_anomaly=[1, -1]), "anomaly_labels"),
@@ -367,6 +400,49 @@ def test_one_latent_dimension_is_drawn_against_the_score_or_the_row():
     assert plain.ax_.get_ylabel() == "row"
 
 
+def test_many_classes_are_told_apart_by_colour_and_marker():
+    classes = np.arange(80) % 23
+    display = LatentSpaceDisplay.from_predictions(classes, np.random.RandomState(0).randn(80, 2))
+    assert len(display.points_) == 23
+    looks = {
+        (tuple(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes())
+        for points in display.points_
+    }
+    assert len(looks) == 23
+    assert legend_texts(display.ax_)[10] == "10: 4"
+    legend = display.ax_.get_legend().get_window_extent(display.figure_.canvas.get_renderer())
+    assert legend.x0 > display.ax_.get_window_extent().x1, "beside the picture"
+    display.figure_.canvas.draw()
+    with pytest.raises(ValueError, match="hold 81 distinct values, of which 80 at most"):
+        LatentSpaceDisplay.from_predictions(np.arange(81), np.random.RandomState(0).randn(81, 2))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["b", None, "a", "b", np.nan],
+        pd.Series(["b", pd.NA, "a", "b", pd.NA], dtype="string"),
+        pd.Series(["b", None, "a", "b", None], dtype="category"),
+    ],
+)
+def test_text_mixed_with_missing_values(y):
+    display = LatentSpaceDisplay.from_predictions(y, np.random.RandomState(0).randn(5, 2))
+    assert legend_texts(display.ax_) == ["missing: 2", "a: 1", "b: 2"]
+    missing, *_ = display.points_
+    np.testing.assert_array_equal(missing.get_offsets(), display.coordinates[[1, 4]])
+    np.testing.assert_allclose(missing.get_facecolor()[0, :3], 0.5)
+    images = np.random.RandomState(0).rand(5, 4, 4)
+    LatentSpaceDisplay.from_predictions(y, np.random.RandomState(0).randn(5, 2), images=images)
+
+
+def test_numbers_with_missing_values_and_among_text():
+    latent = np.random.RandomState(0).randn(4, 2)
+    numbers = LatentSpaceDisplay.from_predictions([10, 9, np.nan, 9], latent)
+    assert legend_texts(numbers.ax_) == ["missing: 1", "9: 2", "10: 1"]
+    mixed = LatentSpaceDisplay.from_predictions([1, "a", None, 1], latent)
+    assert legend_texts(mixed.ax_) == ["missing: 1", "1: 2", "a: 1"]
+
+
 def test_collapsed_latent_means_can_be_drawn():
     display = LatentSpaceDisplay.from_predictions(None, np.ones((10, 4), dtype=np.float32))
     np.testing.assert_array_equal(display.explained_variance_ratio, 0)
@@ -416,6 +492,54 @@ def test_image_is_the_error_map_with_the_names_of_the_data(detector, data):
     assert [t.get_text() for t in display.ax_.get_xticklabels()] == list(X.columns)
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == list(X.index)
     assert display.colorbar_.mappable is display.image_
+
+
+def test_cells_without_an_error_are_grey():
+    errors = np.array([[0.0, 1.0, np.nan], [2.0, np.nan, 4.0]])
+    display = ErrorMapDisplay(error_map=errors).plot()
+    assert display.image_.get_clim() == (0.0, 4.0)
+    assert display.colorbar_.extend == "neither"
+    assert display.colorbar_.ax.get_ylabel() == "error of each feature (grey: 2 without one)"
+    pixels = drawn(display)
+    grey = np.array([204, 204, 204])
+    for row, column in np.ndindex(2, 3):
+        is_grey = np.abs(pixels(column, row).astype(int) - grey).max() <= 1
+        assert is_grey == np.isnan(errors[row, column])
+
+
+def drawn(display):
+    """A function of data coordinates: the colour there."""
+    display.figure_.canvas.draw()
+    pixels = np.asarray(display.figure_.canvas.buffer_rgba())
+
+    def at(x, y):
+        x, y = display.ax_.transData.transform((x, y))
+        return pixels[len(pixels) - 1 - int(y), int(x), :3]
+
+    return at
+
+
+def test_bars_leave_out_what_has_no_error():
+    errors = np.array([[5.0, np.nan, 1.0, np.nan], [np.nan] * 4])
+    display = ErrorMapDisplay(error_map=errors).plot(row=0)
+    assert [bar.get_width() for bar in display.bars_] == [5.0, 1.0]
+    assert display.ax_.get_ylabel() == "feature (2 largest of 4, 2 without an error)"
+    assert len(display.plot(row=1).bars_) == 0
+
+
+def test_series_of_several_channels_have_a_row_for_each():
+    X = np.random.RandomState(0).randn(30, 2, 8)
+    detector = Conv1dVAEDetector(channels=(4,), max_steps=5, random_state=0).fit(X)
+    display = ErrorMapDisplay.from_estimator(detector, X[:3])
+    errors = detector.error_map(X[:3])
+    np.testing.assert_array_equal(display.image_.get_array(), errors.reshape(6, 8))
+    assert display.row_names[:3] == ["series 0, channel 0", "series 0, channel 1"] + [
+        "series 1, channel 0"
+    ]
+    assert display.feature_names == [str(i) for i in range(8)]
+    bars = display.plot(row=3).bars_
+    assert bars[0].get_width() == errors[1, 1].max()
+    assert display.ax_.get_title() == "Conv1dVAEDetector, series 1, channel 1"
 
 
 def test_names_survive_a_pipeline_and_a_search(data):
@@ -479,7 +603,8 @@ def test_tick_labels_never_crowd(n):
     ("call", "message"),
     [
         (lambda d: d(error_map=np.zeros((2, 3, 3))), r"2-D array, but has the shape \(2, 3, 3\)"),
-        (lambda d: d(error_map=[[np.nan, 1.0]]), "1 of 2 values are NaN"),
+        (lambda d: d(error_map=[[np.inf, 1.0]]), "1 of 2 values are NaN or infinite"),
+        (lambda d: d(error_map=[[np.nan, np.nan]]), "all 2 values are NaN"),
         (lambda d: d(error_map=[[1.0, 2.0]], feature_names=["a"]), "feature_names must be 2"),
         (lambda d: d(error_map=[[1.0, 2.0]], row_names=["a", "b"]), "row_names must be 1"),
         (lambda d: d(error_map=np.eye(3)).plot(row=3), "row=3, but the error map has 3 rows"),

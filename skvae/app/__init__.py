@@ -42,6 +42,21 @@ def run_app(models=None, *, port=None, max_upload=200, open_browser=True):
         If ``models`` is no folder.
     SystemExit
         When the server ends, or cannot begin.
+
+    See Also
+    --------
+    skvae.save : Writes the models that the page offers.
+
+    Examples
+    --------
+    The page of the models in a folder, until you press Ctrl-C; ``skvae app models`` does the same
+    from a shell:
+
+    .. code-block:: python
+
+        from skvae.app import run_app
+
+        run_app("models")
     """
     streamlit = require("streamlit.web.cli", extra="app", what="The app")
     require("plotly", extra="app", what="The app")

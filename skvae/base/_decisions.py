@@ -72,11 +72,17 @@ class DecisionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
         scores : ndarray of float64 of shape (n_samples,)
             Higher = more normal.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return -self.anomaly_score(X)
 
@@ -86,11 +92,17 @@ class DecisionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
         decision : ndarray of float64 of shape (n_samples,)
             Negative = anomaly.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self.score_samples(X) - self.offset_
 
@@ -100,16 +112,40 @@ class DecisionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
         labels : ndarray of int of shape (n_samples,)
             -1 for an anomaly, +1 for a normal row.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def fit_predict(self, X, y=None):
-        """Fit, then label the same rows: -1 for an anomaly, +1 for a normal one."""
+        """Fit, then label the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or images
+            As for ``fit``.
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+            -1 for an anomaly, +1 for a normal row.
+
+        Raises
+        ------
+        ValueError
+            Where ``fit`` raises it.
+        """
         return self.fit(X, y).predict(X)
 
     @_MethodBesideParameter
@@ -119,6 +155,7 @@ class DecisionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
         y : array-like of shape (n_samples,), default=None
             Labels in {+1, -1} (-1 = anomaly), or {0, 1} or bool (1 = anomaly). Numbers that are
             no such labels are ignored, with a warning.
@@ -126,9 +163,15 @@ class DecisionMixin:
         Returns
         -------
         score : float
-            nan, with a warning, where ``y`` holds one class. Without labels, candidates of a
-            search can be compared only if the score has the same units for all of them, such as
-            nats of "elbo"; z-scores of a combined score have not.
+            In [0, 1] with labels; nan, with a warning, where ``y`` holds one class. Without
+            labels, candidates of a search can be compared only if the score has the same units
+            for all of them, such as nats of "elbo"; z-scores of a combined score have not.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
+            if the lengths differ, or ``y`` holds text.
         """
         return self._rating(self.score_samples(X), y)
 
@@ -244,6 +287,7 @@ class DecisionMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------

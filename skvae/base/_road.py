@@ -39,6 +39,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
         return_std : bool, default=False
             Whether to return the spread over the members of an ensemble as well.
 
@@ -54,7 +55,8 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If ``return_std`` is asked of a single network.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
+            if ``return_std`` is asked of a single network.
         """
         if not return_std:
             return self._anomaly_scores(self._validate(X))
@@ -69,12 +71,18 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
         scores : ndarray of float64 of shape (n_samples, n_estimators)
             Each member's scores are shifted and scaled so that all have the same mean and spread
             on the trusted training rows; their mean is the anomaly score.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self._by_block(self.score_.by_member, self._validate(X))
 
@@ -84,6 +92,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -93,6 +102,11 @@ class RoadMixin(TransformerMixin):
             (arXiv:1509.00519); without one, ``log p(x|z)`` at the code, which only says how well
             codes are decoded. The mean over the members of an ensemble. With ``likelihood="mse"``
             the errors are squares and no nats.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         validated = self._validate(X)
         autoencoders = self.net_.module_.unstack()
@@ -112,19 +126,25 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
         error_map : ndarray or DataFrame of shape (n_samples, n_features)
             Higher = more unusual in that feature, in the units of the score where it is shared
             out among features. With
-            ``score="reconstruction"``, "standardized", "mahalanobis" or
+            ``score="reconstruction"``, "standardized", "mahalanobis", "denoising" or
             "reconstruction_probability" a row sums to its anomaly score (of one network; the
             calibration of an ensemble adds a constant); what a score takes from the latents
             belongs to no feature and is left out. "latent", "iwae" and functions have no such
             shares: theirs is the error map of the likelihood. For the default a row is the
             residuals' share in the two z-scores, which says something of rows that stand out.
             A DataFrame with the columns of ``X`` after ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         rows, layout = self._read(X)
         return self._contained(self._arranged(self._error_maps(rows), layout), X)
@@ -135,6 +155,7 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -144,7 +165,8 @@ class RoadMixin(TransformerMixin):
         Raises
         ------
         ValueError
-            If the scaler is a transformer without ``inverse_transform``.
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses; or
+            if the scaler is a transformer without ``inverse_transform``.
         """
         rows, layout = self._read(X)
         x_hat = self._by_block(lambda x, output, error: output.x_hat.mean(0), rows)
@@ -156,11 +178,17 @@ class RoadMixin(TransformerMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or images
+            Rows as in ``fit``.
 
         Returns
         -------
-        Z : ndarray of float32 of shape (n_samples, n_estimators * latent_dim_)
-            The members of an ensemble stand side by side.
+        Z : ndarray of float32 of shape (n_samples, n_latents)
+            ``latent_dim_`` columns; those of the members of an ensemble stand side by side.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has rows of another shape than in ``fit``, or values that ``fit`` refuses.
         """
         return self._by_block(
             lambda x, output, error: output.latent.transpose(0, 1).flatten(1),
@@ -173,13 +201,19 @@ class RoadMixin(TransformerMixin):
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_estimators * latent_dim_)
-            As `transform` returns them.
+        Z : array-like of shape (n_samples, n_latents)
+            As ``transform`` returns them.
 
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features)
             In the units of the training data; the mean over the members of an ensemble.
+
+        Raises
+        ------
+        ValueError
+            If ``Z`` has other columns than ``transform`` makes, or the scaler is a transformer
+            without ``inverse_transform``.
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=np.float32, input_name="Z")

@@ -60,8 +60,24 @@ def gaussian_noise(X, sd=0.3, *, channel_axis=None, random_state=None, return_ma
         Images, uint8 or floats in [0, 1].
     sd : float, default=0.3
         Standard deviation, at least 0, as a share of white: 0.3 is 76.5 grey values of uint8.
-    channel_axis, random_state, return_mask
-        As in `pixel_dropout`, and so are the returns.
+    channel_axis : {1, -1} or None, default=None
+        Axis of the channels; None: the one that is at most 4 long.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+    return_mask : bool, default=False
+        Also return which pixels changed.
+
+    Returns
+    -------
+    corrupted : ndarray of the shape and dtype of X
+        New images; ``X`` stays as it is.
+    mask : ndarray of bool of shape (n, H, W)
+        True where a pixel really changed. Only with ``return_mask=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or ``X`` does not hold images.
 
     Examples
     --------
@@ -97,10 +113,24 @@ def rotation(X, degrees=30, *, channel_axis=None, random_state=None, return_mask
         Images, uint8 or floats in [0, 1].
     degrees : float, default=30
         Angle; a negative one turns clockwise.
+    channel_axis : {1, -1} or None, default=None
+        Axis of the channels; None: the one that is at most 4 long.
     random_state : object, default=None
         Nothing is drawn; it stands here so that all corruptions can be called alike.
-    channel_axis, return_mask
-        As in `pixel_dropout`, and so are the returns.
+    return_mask : bool, default=False
+        Also return which pixels changed.
+
+    Returns
+    -------
+    corrupted : ndarray of the shape and dtype of X
+        New images; ``X`` stays as it is.
+    mask : ndarray of bool of shape (n, H, W)
+        True where a pixel really changed. Only with ``return_mask=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or ``X`` does not hold images.
 
     Examples
     --------

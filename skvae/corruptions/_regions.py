@@ -36,8 +36,24 @@ def stripes(
     placing : {"anywhere", "centre"} or int, default="anywhere"
         How near to the border a line may lie, as in `patch_occlusion`. Lines that are off show
         only where something was: near the border of MNIST nothing is.
-    channel_axis, random_state, return_mask
-        As in `pixel_dropout`, and so are the returns.
+    channel_axis : {1, -1} or None, default=None
+        Axis of the channels; None: the one that is at most 4 long.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+    return_mask : bool, default=False
+        Also return which pixels changed.
+
+    Returns
+    -------
+    corrupted : ndarray of the shape and dtype of X
+        New images; ``X`` stays as it is.
+    mask : ndarray of bool of shape (n, H, W)
+        True where a pixel really changed. Only with ``return_mask=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or ``X`` does not hold images.
 
     Examples
     --------
@@ -91,8 +107,24 @@ def patch_occlusion(
         every border, ``"anywhere"`` is 0, and ``"centre"`` is 3/14 of the side, rounded: the
         patch lies in the inner 16 x 16 pixels of an image of 28 x 28. A patch that does not fit
         in there is placed in the middle.
-    channel_axis, random_state, return_mask
-        As in `pixel_dropout`, and so are the returns.
+    channel_axis : {1, -1} or None, default=None
+        Axis of the channels; None: the one that is at most 4 long.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+    return_mask : bool, default=False
+        Also return which pixels changed.
+
+    Returns
+    -------
+    corrupted : ndarray of the shape and dtype of X
+        New images; ``X`` stays as it is.
+    mask : ndarray of bool of shape (n, H, W)
+        True where a pixel really changed. Only with ``return_mask=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or ``X`` does not hold images.
 
     Examples
     --------
@@ -132,8 +164,24 @@ def noise_patch(
         Side of the patch, as in `patch_occlusion`.
     placing : {"anywhere", "centre"} or int, default="anywhere"
         As in `patch_occlusion`.
-    channel_axis, random_state, return_mask
-        As in `pixel_dropout`, and so are the returns.
+    channel_axis : {1, -1} or None, default=None
+        Axis of the channels; None: the one that is at most 4 long.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+    return_mask : bool, default=False
+        Also return which pixels changed.
+
+    Returns
+    -------
+    corrupted : ndarray of the shape and dtype of X
+        New images; ``X`` stays as it is.
+    mask : ndarray of bool of shape (n, H, W)
+        True where a pixel really changed. Only with ``return_mask=True``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or ``X`` does not hold images.
 
     Examples
     --------

@@ -34,6 +34,27 @@ def load_adbench(name_or_path, data_home=None):
         If no such file exists; the message says where it was looked for.
     ValueError
         If the file is no npz file, lacks ``X`` or ``y``, or they do not fit together.
+
+    See Also
+    --------
+    iter_adbench : All of a folder.
+    skvae.studies.adbench : Compares detectors on them.
+
+    References
+    ----------
+    Han, Hu, Huang, Jiang, Zhao (2022), ADBench: anomaly detection benchmark, NeurIPS,
+    arXiv:2206.09426.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skvae.datasets import load_adbench
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/1_made.npz", X=np.eye(3), y=[0, 0, 1])
+    ...     X, y = load_adbench(f"{folder}/1_made.npz")
+    >>> X.shape, y
+    ((3, 3), array([0, 0, 1]))
     """
     return _read(_find(name_or_path, data_home))
 
@@ -63,6 +84,28 @@ def iter_adbench(folder=None, data_home=None):
         If the folder is missing or holds no npz file.
     ValueError
         If a file cannot be read; see :func:`load_adbench`.
+
+    See Also
+    --------
+    load_adbench : One of them.
+
+    References
+    ----------
+    Han, Hu, Huang, Jiang, Zhao (2022), ADBench: anomaly detection benchmark, NeurIPS,
+    arXiv:2206.09426.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skvae.datasets import iter_adbench
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("2_second", "10_last"):
+    ...         np.savez(f"{folder}/{name}.npz", X=np.eye(3), y=[0, 0, 1])
+    ...     for name, X, y in iter_adbench(folder):
+    ...         print(name, X.shape, y.mean().round(2))
+    2_second (3, 3) 0.33
+    10_last (3, 3) 0.33
     """
     for path in adbench_files(folder, data_home):
         X, y = _read(path)

@@ -69,6 +69,10 @@ def make_blobs_with_anomalies(
     ValueError
         If a parameter is out of its range, or no normal row would be left.
 
+    See Also
+    --------
+    skvae.studies.blobs : Compares detectors on them.
+
     Examples
     --------
     >>> from skvae.datasets import make_blobs_with_anomalies

@@ -47,8 +47,11 @@ def load_image(file, size=(224, 224), color="grey"):
     Parameters
     ----------
     file : str, path-like or binary file
+        The image; the formats are those of `load_image_folder`.
     size : int or (height, width), default=(224, 224)
+        In pixels; one number stands for both.
     color : {"grey", "rgb"}, default="grey"
+        What the channels hold.
 
     Returns
     -------
@@ -59,6 +62,22 @@ def load_image(file, size=(224, 224), color="grey"):
     ------
     ValueError
         If the file is no image that can be used; the message says why.
+
+    See Also
+    --------
+    load_image_folder : All images of a folder.
+    skvae.reports.judge_image : Judges an image file.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from skvae.datasets import load_image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (60, 40), 200).save(file, "PNG")
+    >>> image = load_image(file, size=(20, 30))
+    >>> image.shape, int(image.max())
+    ((1, 20, 30), 200)
     """
     size, color = check_preparation(size, color)
     return decoded(file, size, color)

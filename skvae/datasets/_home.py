@@ -21,6 +21,11 @@ def get_data_home(data_home=None):
     path : pathlib.Path
         The absolute path of the data home; it need not exist.
 
+    See Also
+    --------
+    fetch_mnist : Reads from it.
+    load_adbench : Reads from it.
+
     Examples
     --------
     >>> from skvae.datasets import get_data_home

@@ -37,9 +37,25 @@ class ImageFolder:
     Made by `load_image_folder`. An index - a number, a slice, a mask or an array of numbers - gives
     an ndarray of the images, decoded then. `subset` gives another `ImageFolder` instead.
 
-    Attributes
+    Parameters
     ----------
     path : Path
+        The folder.
+    paths : list of Path
+        Its images, relative to it, in order.
+    problems : list of (file, reason)
+        Files that were skipped, and folders: those that cannot be read, and links in circles.
+    preparation : dict
+        How images are prepared, as arguments of `load_image_folder`: size and color.
+    n_workers : int
+        Threads that decode.
+    images : ndarray of shape (n, channels, height, width), uint8, default=None
+        The images, if they are decoded already.
+
+    Attributes
+    ----------
+    path, problems, preparation, n_workers
+        As above.
     files : ndarray of str of shape (n,)
         Relative to ``path``, with forward slashes, in order.
     labels : ndarray of str of shape (n,)
@@ -48,12 +64,26 @@ class ImageFolder:
         "train", "test", "val", "valid" or "validation" where that is the first folder, else "".
     classes : tuple of str
         The different labels, sorted.
-    problems : list of (file, reason)
-        Files that were skipped, and folders: those that cannot be read, and links in circles.
-    preparation : dict
-        How images are prepared, as arguments of `load_image_folder`: size and color.
-    n_workers : int
-        Threads that decode.
+
+    See Also
+    --------
+    load_image_folder : Makes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skvae.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     for part in ("train", "test"):
+    ...         Path(path, part).mkdir()
+    ...         Image.new("L", (60, 40), 200).save(Path(path, part, "0.png"))
+    ...     folder = load_image_folder(path, size=28)
+    >>> folder.shape, folder[0].shape
+    ((2, 1, 28, 28), (1, 28, 28))
+    >>> folder.subset(folder.parts == "train").files
+    array(['train/0.png'], dtype='<U11')
     """
 
     dtype = np.dtype(np.uint8)
@@ -119,6 +149,11 @@ class ImageFolder:
         -------
         folder : ImageFolder
             In the order of ``index``, with all of ``problems``.
+
+        Raises
+        ------
+        IndexError
+            If ``index`` is a single number, or beyond the images.
         """
         rows = self._rows(index)
         if rows.ndim == 0:
@@ -160,6 +195,11 @@ class ImageFolder:
             distance, group. Pairs that hang together, over several steps if need be, have the same
             number of ``group``. Of exact copies only the first is compared with other images, and
             it makes one pair with each of the others.
+
+        Raises
+        ------
+        ValueError
+            If ``near`` is out of [0, 1).
 
         Examples
         --------
@@ -251,6 +291,7 @@ def load_image_folder(
     size : int or (height, width), default=(224, 224)
         In pixels; one number stands for both. `skvae fit` takes 64 unless it is told otherwise.
     color : {"grey", "rgb"}, default="grey"
+        What the channels hold.
     n_workers : int, default=2
         Threads that decode.
     max_bytes_in_memory : int, default=2**28
@@ -271,6 +312,10 @@ def load_image_folder(
         If there is no such folder.
     ValueError
         If a parameter is out of its range.
+
+    See Also
+    --------
+    load_image : One image file.
 
     Examples
     --------

@@ -70,6 +70,10 @@ def fetch_mnist(data_home=None):
     ValueError
         If the stored file cannot be read or holds something else.
 
+    See Also
+    --------
+    load_digits_images : Small digits that need no download.
+
     References
     ----------
     Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document
@@ -99,6 +103,10 @@ def load_digits_images():
         0 = background, 255 = ink; scikit-learn's 17 grey levels, 0 to 16, times 255/16.
     y : ndarray of shape (1797,), int64
         The digits 0 to 9.
+
+    See Also
+    --------
+    fetch_mnist : The large ones.
 
     Examples
     --------

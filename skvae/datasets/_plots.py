@@ -32,6 +32,7 @@ def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
     size : int or (height, width), default=64
         Of the images, in pixels.
     style : {"line", "distance"}, default="line"
+        How a curve is drawn, see above.
     tau : float, default=3.0
         Of style "distance": how far the curve shines, in pixels; from 0.001 to a million.
     limits : (low, high), default=None
@@ -47,6 +48,10 @@ def render_plots(X, size=64, *, style="line", tau=3.0, limits=None):
     ------
     ValueError
         If X holds no such series, or a parameter is out of its range.
+
+    See Also
+    --------
+    make_time_series : Series to draw.
 
     Examples
     --------

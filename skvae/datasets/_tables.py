@@ -99,6 +99,10 @@ def load_table(
         If the file is no table, a column holds text, a named column does not exist, or a label is
         missing where ``normal`` is given.
 
+    See Also
+    --------
+    skvae.reports.write_report : Judges a table, and takes its ``gaps``.
+
     Examples
     --------
     >>> import tempfile

@@ -65,6 +65,10 @@ def make_time_series(n_samples=100, kind=MIXTURE, *, length=200, random_state=No
     ValueError
         If a kind is unknown or another parameter out of its range.
 
+    See Also
+    --------
+    render_plots : Images of their line plots.
+
     References
     ----------
     Lai, Zha, Xu, Zhao, Wang, Hu (2021), Revisiting time series outlier detection: definitions and

@@ -11,6 +11,7 @@ from skvae.detectors.series import Conv1dVAEDetector
 from skvae.detectors.sliding_windows import SlidingWindowDetector
 from skvae.detectors.tabular import AEDetector, VAEDetector
 from skvae.detectors.vq import VQVAEDetector
+from skvae.detectors.vq_images import ConvVQVAEDetector
 from skvae.detectors.windows import WindowDetector
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Conv1dVAEDetector",
     "ConvAEDetector",
     "ConvVAEDetector",
+    "ConvVQVAEDetector",
     "DenoisingAEDetector",
     "FusionDetector",
     "HierarchicalVAEDetector",

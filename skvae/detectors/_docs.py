@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from functools import partial
 
 SHARED = """
 latent_dim : int, default=8
@@ -48,10 +49,10 @@ score : str, callable, or list of them, default=("density", "neighbors")
 
     Several are averaged as z-scores, calibrated on rows held out of the fit of each.
 threshold : {"percentile", "f1", "conformal"}, float or estimator, default="percentile"
-    How the scores are cut, see `skvae.thresholds`. "f1" needs ``y``; "conformal" holds out 20 %
-    of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like those,
-    so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An estimator
-    has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
+    How the scores are cut, see :mod:`skvae.thresholds`. "f1" needs ``y``; "conformal" holds out
+    20 % of the rows unless ``calibration_fraction`` says otherwise, and holds for rows like
+    those, so they should be normal (``train_on="normal"`` leaves labelled anomalies out). An
+    estimator has ``fit(scores, y=None)`` and ``threshold_``; those of PyThresh work as well.
 percentile : float, default=None
     In (0, 100), the percentage of scores at or below the threshold; "conformal" takes
     alpha = 1 - percentile / 100. None is ``100 * (1 - contamination)``, and 95 for
@@ -81,18 +82,21 @@ max_steps : int or None, default=600
 max_epochs : int or None, default=None
     Passes through the rows after which training ends, if that comes first.
 batch_size : int, default=64
+    Rows of a step.
 lr : float, default=0.003
     Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
     ``LRScheduler`` among the callbacks takes the place of that schedule.
 optimizer : {"adam", "adamw", "sgd"} or torch optimizer class, default="adam"
+    What makes a step of a gradient.
 early_stopping : bool, default=False
     Whether to hold out ``validation_fraction`` of the rows and to stop once their loss has
     not improved for ``patience`` epochs; the best weights are restored, in memory. It can act
     only where ``max_steps`` leaves room for more epochs than that: set ``max_steps=None`` and
     ``max_epochs`` for large tables.
 validation_fraction : float, default=0.1
+    Share of the rows that early stopping holds out, in (0, 1).
 patience : int, default=5
-    In epochs.
+    Epochs without a better loss, after which early stopping ends the training.
 callbacks : list of skorch callbacks, default=None
     Instances, or (name, instance) pairs. What they may monitor is "train_loss",
     "reconstruction", "kl" and, with early stopping, "valid_loss". One that listens to batches
@@ -129,30 +133,40 @@ n_steps_ : int
 net_ : skorch.NeuralNet
     Its ``module_`` holds the network and the likelihood.
 scaler_ : fitted transformer or None
+    What the columns were scaled by.
 error_map_scale_ : tuple of two floats
     Ends of one scale for pictures of error maps: the 0.1 % quantile, or zero if that is lower,
     and the 99.9 % quantile of the maps of 100 training rows.
 score_ : fitted score
+    What ``score`` names, fitted on trusted rows.
 thresholder_ : fitted threshold estimator
+    What ``threshold`` names, fitted on ``calibration_scores_``.
 device_ : torch.device
+    Where the network is.
 n_features_in_ : int
+    Number of columns.
 feature_names_in_ : ndarray of str
     Only for input with column names that are strings.
 """
 
-_ENTRIES = {
-    re.match(r"\w+", entry)[0]: entry.rstrip()
-    for entry in re.split(r"^(?=\w[\w, ]* : )", SHARED, flags=re.M)
-    if entry.strip()
-}
+
+def _entries(text):
+    """Name -> description, of lists of parameters or attributes."""
+    parts = re.split(r"^(?=\w[\w, ]* : )", text, flags=re.M)[1:]
+    return {re.match(r"\w+", part)[0]: re.split(r"\n\n(?=\S)", part)[0].rstrip() for part in parts}
 
 
-def documented(made):
+def documented(made=None, *, like=None):
     """Put the shared descriptions in place of lines such as ``<lr>`` in the docstring of a class.
 
-    So each is written once; what a class does differently stands in its own docstring.
+    So each is written once; what a class does differently stands in its own docstring. Those of
+    the class ``like`` come before the shared ones.
     """
+    if made is None:
+        return partial(documented, like=like)
     if made.__doc__ is not None:  # python -OO leaves none
+        entries = _entries(SHARED) | ({} if like is None else _entries(like.__doc__))
         doc = inspect.cleandoc(made.__doc__)
-        made.__doc__ = re.sub(r"^<(\w+)>$", lambda line: _ENTRIES[line[1]], doc, flags=re.M)
+        doc = re.sub(r"^<(\w+)>$", lambda line: entries[line[1]], doc, flags=re.M)
+        made.__doc__ = f"{doc}\n"
     return made

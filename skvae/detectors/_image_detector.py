@@ -57,6 +57,7 @@ class ImageDetector(BaseDetector):
         Parameters
         ----------
         X : array-like of images
+            As in ``fit``, of the same size.
         smooth : float, default=0.0
             Standard deviation, in pixels, of a Gaussian that smooths the map of each image; the
             sum over an image stays. 0 does not smooth.

@@ -27,7 +27,10 @@ class AdversarialAEDetector(VAEDetector):
     <hidden_layer_sizes>
     <activation>
     <output_activation>
-    <beta>
+    beta : float, default=1.0
+        Weight of the KL divergence and of the discriminator's loss, which comes to it times
+        ``adversarial_weight``: the error is summed over features, the KL over latents, and only
+        samples are averaged, so without a discriminator 1 is the evidence lower bound.
     adversarial_weight : float, default=3.0
         Weight of the discriminator's loss beside the KL divergence; ``beta`` multiplies both.
     <likelihood>

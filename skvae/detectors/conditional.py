@@ -246,6 +246,7 @@ class ConditionalVAEDetector(VAEDetector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -271,7 +272,7 @@ class ConditionalVAEDetector(VAEDetector):
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_estimators * latent_dim_)
+        Z : array-like of shape (n_samples, n_latents)
             As `transform` returns them.
 
         Returns

@@ -100,6 +100,14 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
     pickle and joblib store the whole; `skvae.save` stores it where all detectors are of this
     package and columns are no callables.
 
+    References
+    ----------
+    Fisher (1925), Statistical methods for research workers, Oliver and Boyd.
+    Pickands (1975), Statistical inference using extreme order statistics, Annals of Statistics
+    3(1), 119-131.
+    Li, Zhao, Hu, Botta, Ionescu, Chen (2022), ECOD: unsupervised outlier detection using empirical
+    cumulative distribution functions, arXiv:2201.00382.
+
     Examples
     --------
     >>> import numpy as np
@@ -176,10 +184,16 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         **params : dict
+            New values by name.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
         """
         self._set_params("_named", **params)
         return self
@@ -292,12 +306,18 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         shares : DataFrame of shape (n_samples, n_parts)
             ``-log p`` of each part, in nats; 0 and more, higher = more anomalous. A row sums to
             its anomaly score. ``skvae.plotting.ErrorMapDisplay.from_predictions`` draws it.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or a detector refuses it.
         """
         check_is_fitted(self)
         values = self._shares(self._table(X, reset=False))
@@ -311,11 +331,17 @@ class FusionDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, _BaseCompo
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         scores : ndarray of float64 of shape (n_samples,)
             Higher = more anomalous, in nats.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or a detector refuses it.
         """
         check_is_fitted(self)
         return self._shares(self._table(X, reset=False)).sum(1)

@@ -36,15 +36,15 @@ class HierarchicalVAEDetector(VAEDetector):
         Widths of the encoder's hidden layers, at least one; the decoder has them in reverse. The
         last level is read off the last layer, the one before it off the layer before; the last
         width is repeated for levels that find no layer.
-    score : str, callable, Score, or list of them, default=("density", "neighbors")
-        As of `VAEDetector`; the latents of all levels stand side by side. Also
-        ``skvae.scores.Part("kl_2")``, the KL divergence of level 2, and so for each level.
     <activation>
     <output_activation>
     <beta>
     <likelihood>
     <scaler>
     <contamination>
+    score : str, callable, Score, or list of them, default=("density", "neighbors")
+        As of `VAEDetector`; the latents of all levels stand side by side. Also
+        ``skvae.scores.Part("kl_2")``, the KL divergence of level 2, and so for each level.
     <threshold>
     <percentile>
     <calibration_fraction>

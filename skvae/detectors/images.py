@@ -103,6 +103,7 @@ class ConvAEDetector(ImageDetector):
     max_epochs : int or None, default=None
         Passes through the images after which training ends, if that comes first.
     batch_size : int, default=128
+        Images of a step.
     lr : float, default=0.002
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
         ``LRScheduler`` among the callbacks takes the place of that schedule.
@@ -352,6 +353,7 @@ class ConvVAEDetector(ImageDetector):
     max_epochs : int or None, default=None
         Passes through the images after which training ends, if that comes first.
     batch_size : int, default=128
+        Images of a step.
     lr : float, default=0.002
         Peak learning rate: it warms up over 20 steps and falls to 1 % along a cosine. A skorch
         ``LRScheduler`` among the callbacks takes the place of that schedule.

@@ -109,7 +109,7 @@ class MixedVAEDetector(BaseDetector):
     <latent_dim_>
     <n_steps_>
     <net_>
-    usual_error_map_ : ndarray of shape (n_features_in_,)
+    usual_error_map_ : ndarray of shape (n_features,)
         Median of each column's share in the score, of 100 training rows; see ``error_map``.
     <error_map_scale_>
     <score_>
@@ -354,12 +354,18 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
         X_hat : DataFrame or ndarray of shape (n_samples, n_features)
             As ``X`` is. Numbers and dates in its units; of categories and booleans the most
             probable one, never one that is grouped as infrequent.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         rows, layout = self._read(X)
 
@@ -375,6 +381,7 @@ class MixedVAEDetector(BaseDetector):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows as in ``fit``.
 
         Returns
         -------
@@ -382,6 +389,11 @@ class MixedVAEDetector(BaseDetector):
             As ``X`` is. Higher = more of the anomaly lies in that column, in the units of the
             score; what its cells are encoded in is summed, and ``usual_error_map_`` subtracted,
             without which kinds of columns could not be compared. 0 where a cell is missing.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or infinite values.
         """
         return super().error_map(X)
 

@@ -320,6 +320,11 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         scores : ndarray of float64 of shape (n_times,)
             Higher = more anomalous, in the units of the detector's ``score_samples``; NaN where no
             whole window says anything of the point, such as in a gap.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other channels than in ``fit``, or infinite values.
         """
         check_is_fitted(self)
         return self._scores(self._validated(X))
@@ -377,6 +382,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
 
         Returns
         -------
@@ -384,6 +390,11 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
             Higher = more anomalous; NaN where no whole window holds the point. The mean of the
             windows' error maps where the detector has ``error_map``, else of their scores, which
             tell no channels apart.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other channels than in ``fit``, or infinite values.
         """
         check_is_fitted(self)
         values = self._validated(X)
@@ -419,6 +430,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
         y : array-like of shape (n_times,), default=None
             Labels of the points, as `fit` takes them.
 
@@ -427,6 +439,12 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         score : float
             Higher is better. Points without a score are left out; nan, with a warning, where the
             others are of one class.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other channels than in ``fit``, or infinite values; or if the lengths
+            differ, or ``y`` holds text.
         """
         scores = self.score_samples(X)
         is_known = ~np.isnan(scores)
@@ -441,6 +459,7 @@ class SlidingWindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, Bas
         Parameters
         ----------
         X : array-like of shape (n_times,) or (n_times, n_channels)
+            A series of the channels of ``fit``.
 
         Returns
         -------

@@ -1,24 +1,18 @@
 """The vector-quantised autoencoder for tables."""
 
-import warnings
-from numbers import Integral, Real
+from numbers import Integral
 
-import numpy as np
-from scipy.stats import entropy
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 
-from skvae.base._input import sizes
+from skvae.base._input import sizes, taken
+from skvae.detectors._codes import CODE_CONSTRAINTS, CodesMixin
 from skvae.detectors._docs import documented
 from skvae.detectors.tabular import _TabularDetector
 from skvae.networks import VQMLP
 
-# Codes of which so few are used, of those that could be, are said to be dying.
-LEAST_PERPLEXITY = 0.2
-
 
 @documented
-class VQVAEDetector(_TabularDetector):
+class VQVAEDetector(CodesMixin, _TabularDetector):
     """Vector-quantised autoencoder for tables: every row becomes a few codes out of learned lists.
 
     The default in three sentences: columns are standardised, and an autoencoder whose latents, in
@@ -114,13 +108,13 @@ class VQVAEDetector(_TabularDetector):
     Warns
     -----
     UserWarning
-        If the codes of a group are dying: their perplexity is below a fifth of ``n_codes``, or of
-        the perplexity of the rows themselves, which is the number of rows that differ if all are
-        equally frequent.
+        If the codes of a group are dying: their perplexity is below a fifth of what it could be,
+        which is ``n_codes``, or less where rows are equal, since these share a code.
 
     See Also
     --------
     VAEDetector : The first choice for tables.
+    ConvVQVAEDetector : For images.
 
     Notes
     -----
@@ -169,14 +163,11 @@ class VQVAEDetector(_TabularDetector):
     (1, 3)
     """
 
-    _variational = False
-    _score_parts = ("rarity",)
     _network_parameters = (*_TabularDetector._network_parameters, "n_groups", "n_codes")
     _parameter_constraints: dict = {
         **_TabularDetector._parameter_constraints,
+        **CODE_CONSTRAINTS,
         "n_groups": [Interval(Integral, 1, None, closed="left")],
-        "n_codes": [Interval(Integral, 2, None, closed="left")],
-        "beta": [Interval(Real, 0, None, closed="left")],
     }
 
     def __init__(
@@ -256,29 +247,5 @@ class VQVAEDetector(_TabularDetector):
             generator=generator,
         )
 
-    @property
-    def perplexity_(self):
-        """Perplexity of the codes of each group."""
-        check_is_fitted(self)
-        return self.net_.module_.network.perplexity().cpu().numpy()
-
-    def _finish(self, plan, X, y, net):
-        super()._finish(plan, X, y, net)
-        least = self.perplexity_.min()
-        if least < LEAST_PERPLEXITY * self.n_codes and (
-            least < LEAST_PERPLEXITY * _perplexity(X[plan.train])
-        ):
-            warnings.warn(
-                f"The codes are dying: by perplexity the training rows use {least:.1f} of "
-                f"{self.n_codes} codes of a group, so rows are told apart badly and rarity says "
-                f"little. Lower lr (now {self.lr:g}), beta ({self.beta:g}) or n_codes, or train "
-                "longer.",
-                UserWarning,
-                stacklevel=3,
-            )
-
-
-def _perplexity(X):
-    """Of the rows as values that differ: their number if all are equally frequent."""
-    _, n_equal = np.unique(X, axis=0, return_counts=True)
-    return np.exp(entropy(n_equal))
+    def _coded(self, X, rows):
+        return taken(X, rows)

@@ -344,6 +344,11 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         scores : ndarray of float64 of shape (n,)
             Higher = more anomalous; in the units of the detector's ``score_samples``, or
             standardised ones where there are several aggregates.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold images of that size.
         """
         return self._fused(self._raw(self._scores_of_windows(self._images(X)[0])))
 
@@ -353,12 +358,18 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Parameters
         ----------
         X : array-like of images
+            As in ``fit``, of the same size.
 
         Returns
         -------
         scores : ndarray of float64 of shape (n, n_down, n_across)
             Higher = more anomalous; ``-score_samples`` of the detector. Windows are ``stride``
             pixels apart, the last ones touch the edge.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold images of that size.
         """
         scores = self._scores_of_windows(self._images(X)[0])
         return scores.reshape(len(scores), *map(len, self._grid.starts))
@@ -371,12 +382,18 @@ class WindowDetector(DecisionMixin, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Parameters
         ----------
         X : array-like of images
+            As in ``fit``, of the same size.
 
         Returns
         -------
         error_map : ndarray of float64 in the layout of X
             Higher = more anomalous. The mean of the windows' error maps where the detector has
             ``error_map``, else of their scores.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold images of that size.
         """
         images, layout = self._images(X)
         return layout.arrange(self._maps(images))

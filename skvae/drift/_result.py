@@ -8,9 +8,9 @@ import pandas as pd
 
 @dataclass(frozen=True, eq=False)
 class DriftResult:
-    """What `DriftMonitor.test` found.
+    """What `DriftMonitor.test` found; its parameters are its attributes.
 
-    Attributes
+    Parameters
     ----------
     drifted : bool
         Whether ``p_value <= alpha``.
@@ -19,8 +19,10 @@ class DriftResult:
         probability alpha.
     alpha : float
         False-alarm rate of the monitor.
-    n_samples, n_used : int
-        Rows of the batch, and how many of them were compared.
+    n_samples : int
+        Rows of the batch.
+    n_used : int
+        How many of them were compared.
     statistics : dict of str to float
         "latent_mmd", the kernel maximum mean discrepancy of the latents; "latent_ks", the largest
         Kolmogorov-Smirnov statistic of a latent; "score_ks", that of the scores. The first two
@@ -36,6 +38,23 @@ class DriftResult:
     moved_latents : ndarray of int of shape (n_moved,)
         Latents with an adjusted p-value of at most alpha. For a batch like the reference the
         probability that any stands here is at most alpha; a batch can drift and none of them.
+
+    See Also
+    --------
+    DriftMonitor : Tests a batch.
+    skvae.plotting.DriftDisplay : Picture of a test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from skvae.drift import DriftMonitor
+    >>> rng = np.random.default_rng(0)
+    >>> detector = IsolationForest(random_state=0).fit(rng.normal(size=(200, 3)))
+    >>> monitor = DriftMonitor(detector, n_resamples=200, random_state=0)
+    >>> result = monitor.fit(rng.normal(size=(400, 3))).test(rng.normal(size=(40, 3)) + 2)
+    >>> result.drifted, result.n_samples, list(result.statistics)
+    (True, 40, ['score_ks'])
     """
 
     drifted: bool

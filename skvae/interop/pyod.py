@@ -16,6 +16,8 @@ from skvae._optional import require
 
 BaseDetector = require("pyod.models.base", extra="pyod", what="skvae.interop.pyod").BaseDetector
 
+__all__ = ["FromPyOD", "ToPyOD"]
+
 
 class FromPyOD(OutlierMixin, BaseEstimator):
     """A PyOD detector as a scikit-learn outlier detector.
@@ -40,6 +42,10 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         ``anomaly_score`` of the same row.
     n_features_in_, feature_names_in_
         As in every scikit-learn estimator.
+
+    See Also
+    --------
+    ToPyOD : The other way round.
 
     Notes
     -----
@@ -105,6 +111,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more anomalous.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -122,6 +133,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more normal.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return -self.anomaly_score(X)
 
@@ -137,6 +153,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,)
             Negative = anomaly.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return self.score_samples(X) - self.offset_
 
@@ -152,6 +173,11 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         -------
         labels : ndarray of shape (n_samples,)
             -1 = anomaly, +1 = normal.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has other columns than in ``fit``, or values that are no finite numbers.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
@@ -181,6 +207,10 @@ class ToPyOD(BaseDetector):
         The ``1 - contamination`` quantile of ``decision_scores_``.
     labels_ : ndarray of shape (n_samples,)
         Labels of the training rows, 1 = anomaly, 0 = normal.
+
+    See Also
+    --------
+    FromPyOD : The other way round.
 
     Examples
     --------
@@ -242,6 +272,11 @@ class ToPyOD(BaseDetector):
         -------
         scores : ndarray of shape (n_samples,)
             Higher = more anomalous.
+
+        Raises
+        ------
+        ValueError
+            If the detector refuses ``X``.
         """
         check_is_fitted(self, "decision_scores_")
         return self._scores(X)

@@ -27,6 +27,10 @@ def anomaly_labels(y):
         If ``y`` holds other values, mixes the conventions, or holds nothing but ones, which are
         normal in the first convention and anomalous in the second.
 
+    See Also
+    --------
+    known_labels : Labels of few rows.
+
     Examples
     --------
     >>> from skvae.metrics import anomaly_labels
@@ -66,11 +70,22 @@ def known_labels(y):
     Returns
     -------
     labels : ndarray of int64 of shape (n_samples,)
+        The same.
 
     Raises
     ------
     ValueError
         If ``y`` holds other values, or no -1: {0, 1} may as well mean 1 for an anomaly.
+
+    See Also
+    --------
+    anomaly_labels : Labels of all rows.
+
+    Examples
+    --------
+    >>> from skvae.metrics import known_labels
+    >>> known_labels([0, 0, -1, 1])
+    array([ 0,  0, -1,  1])
     """
     y = column_or_1d(y)
     values = set(np.unique(y).tolist())
@@ -88,17 +103,65 @@ def known_labels(y):
 
 
 def is_of_few(y):
-    """Whether these are labels of few rows: known anomalies are -1, and unknown rows 0."""
+    """Whether these are labels of few rows: known anomalies are -1, and unknown rows 0.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels of any kind.
+
+    Returns
+    -------
+    is_of_few : bool
+        True for {-1, 0} and {-1, 0, +1}.
+
+    See Also
+    --------
+    known_labels : Checks such labels.
+
+    Examples
+    --------
+    >>> from skvae.metrics import is_of_few
+    >>> is_of_few([0, 0, -1]), is_of_few([1, 1, -1])
+    (True, False)
+    """
     y = column_or_1d(y)
     return y.dtype.kind in "if" and set(np.unique(y).tolist()) in ({-1, 0}, {-1, 0, 1})
 
 
 def two_class_labels(y, what):
-    """Labels for a metric of two classes, or None, with a warning, where ``y`` holds one value.
+    """Read labels for a metric of two classes.
 
     One value leaves such a metric undefined in either convention, so none needs to be told. Few
     labels, {-1, 0, +1}, tell known anomalies from all others: the order of candidates is that of
     full labels, as long as the known ones are a fair sample.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels as in `anomaly_labels` or `known_labels`.
+    what : str
+        Name of the metric, for the warning.
+
+    Returns
+    -------
+    is_anomaly : ndarray of bool of shape (n_samples,) or None
+        None, with a warning, where ``y`` holds one value.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds no such labels.
+
+    See Also
+    --------
+    anomaly_labels : Refuses what could mean either class.
+
+    Examples
+    --------
+    >>> from skvae.metrics import two_class_labels
+    >>> two_class_labels([0, 1, 0], "my_metric")
+    array([False,  True, False])
     """
     y = column_or_1d(y)
     if is_of_few(y):
@@ -122,6 +185,7 @@ def roc_auc(estimator, X, y):
     estimator : fitted outlier detector
         With ``score_samples``, higher = more normal.
     X : array-like of shape (n_samples, n_features)
+        Rows as in ``fit``.
     y : array-like of shape (n_samples,)
         Labels as in `anomaly_labels`; or those of few rows, -1 for known anomalies and 0 or +1 for
         all others.
@@ -129,7 +193,18 @@ def roc_auc(estimator, X, y):
     Returns
     -------
     auc : float
-        In [0, 1], higher is better; nan, with a warning, where ``y`` holds one class.
+        In [0, 1], higher is better, .5 for random scores; nan, with a warning, where ``y`` holds
+        one class.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds no such labels.
+
+    See Also
+    --------
+    average_precision : Says more where anomalies are rare.
+    sklearn.metrics.roc_auc_score : Of labels and scores.
 
     Examples
     --------
@@ -146,7 +221,31 @@ def roc_auc(estimator, X, y):
 def average_precision(estimator, X, y):
     """Scorer: average precision with anomalies as the positive class.
 
-    Parameters and returns as in `roc_auc`; a random score gets the share of anomalies.
+    Parameters
+    ----------
+    estimator : fitted outlier detector
+        With ``score_samples``, higher = more normal.
+    X : array-like of shape (n_samples, n_features)
+        Rows as in ``fit``.
+    y : array-like of shape (n_samples,)
+        Labels as in `anomaly_labels`; or those of few rows, -1 for known anomalies and 0 or +1 for
+        all others.
+
+    Returns
+    -------
+    ap : float
+        In [0, 1], higher is better, the share of anomalies for random scores; nan, with a warning,
+        where ``y`` holds one class.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds no such labels.
+
+    See Also
+    --------
+    roc_auc : Does not depend on the share of anomalies.
+    sklearn.metrics.average_precision_score : Of labels and scores.
 
     Examples
     --------
@@ -163,12 +262,31 @@ def average_precision(estimator, X, y):
 def f1(estimator, X, y):
     """Scorer: F1 of ``predict`` with anomalies as the positive class.
 
-    Parameters as in `roc_auc`.
+    Parameters
+    ----------
+    estimator : fitted outlier detector
+        With ``predict``, -1 for an anomaly.
+    X : array-like of shape (n_samples, n_features)
+        Rows as in ``fit``.
+    y : array-like of shape (n_samples,)
+        Labels as in `anomaly_labels`; or those of few rows, -1 for known anomalies and 0 or +1 for
+        all others.
 
     Returns
     -------
     f1 : float
-        In [0, 1]; 0 where no anomaly was found; nan, with a warning, where ``y`` holds one class.
+        In [0, 1], higher is better; 0 where no anomaly was found; nan, with a warning, where ``y``
+        holds one class.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` holds no such labels.
+
+    See Also
+    --------
+    skvae.thresholds.F1 : Finds the threshold of the largest F1.
+    sklearn.metrics.f1_score : Of labels and predictions.
 
     Examples
     --------

@@ -31,6 +31,10 @@ def pixel_roc_auc(masks, maps):
     ValueError
         If the shapes differ, or the values are other ones.
 
+    See Also
+    --------
+    aupro : Weighs regions alike.
+
     Examples
     --------
     >>> from skvae.metrics import pixel_roc_auc
@@ -46,7 +50,27 @@ def pixel_roc_auc(masks, maps):
 def pixel_average_precision(masks, maps):
     """Average precision over the pixels of all images together.
 
-    Parameters and returns as in `pixel_roc_auc`; random maps get the share of anomalous pixels.
+    Parameters
+    ----------
+    masks : array-like of shape (n, H, W)
+        The truth: bool, or 0 and 1; True or 1 for an anomalous pixel.
+    maps : array-like of shape (n, H, W)
+        One finite number a pixel, higher = more anomalous, such as an error map.
+
+    Returns
+    -------
+    ap : float
+        In [0, 1], higher is better, the share of anomalous pixels for random maps; nan, with a
+        warning, where the masks hold one class.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or the values are other ones.
+
+    See Also
+    --------
+    aupro : Weighs regions alike.
 
     Examples
     --------
@@ -69,8 +93,10 @@ def aupro(masks, maps, *, limit=0.3):
 
     Parameters
     ----------
-    masks, maps : array-like of shape (n, H, W)
-        As in `pixel_roc_auc`.
+    masks : array-like of shape (n, H, W)
+        The truth: bool, or 0 and 1; True or 1 for an anomalous pixel.
+    maps : array-like of shape (n, H, W)
+        One finite number a pixel, higher = more anomalous, such as an error map.
     limit : float, default=0.3
         The false positive rate up to which the curve is integrated, in (0, 1].
 
@@ -84,6 +110,10 @@ def aupro(masks, maps, *, limit=0.3):
     ------
     ValueError
         If the shapes differ, or the values or the limit are other ones.
+
+    See Also
+    --------
+    pixel_roc_auc : Weighs pixels alike.
 
     References
     ----------

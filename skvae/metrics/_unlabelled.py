@@ -22,7 +22,9 @@ def held_out_likelihood(estimator, X, y=None):
     estimator : fitted detector, or Pipeline that ends in one
         With ``log_likelihood``.
     X : array-like of shape (n_samples, n_features)
-    y : ignored
+        Held-out rows.
+    y : object, default=None
+        Ignored.
 
     Returns
     -------
@@ -30,6 +32,20 @@ def held_out_likelihood(estimator, X, y=None):
         In nats of the scaled rows, higher is better. Comparable among detectors of one scaler and
         one likelihood, other than "mse", which is none; and of one ``score``, which it knows
         nothing of.
+
+    Raises
+    ------
+    AttributeError
+        If the detector has no ``log_likelihood``.
+
+    See Also
+    --------
+    pool_auc : Asks for a pool of unlabelled rows.
+    stability : Asks for an ensemble.
+
+    Notes
+    -----
+    ``skvae study selection`` measures how much of what labels would choose each of the three finds.
 
     Examples
     --------
@@ -60,6 +76,11 @@ def pool_auc(pool):
     scorer : callable
         ``scorer(estimator, X, y=None)``: the area under the ROC curve of the anomaly score for the
         pool (positive) against the held-out rows ``X``; with labels ``y``, the normal ones of them.
+        In [0, 1], higher is better.
+
+    See Also
+    --------
+    held_out_likelihood : Asks for nothing.
 
     References
     ----------
@@ -94,7 +115,9 @@ def stability(estimator, X, y=None):
     estimator : fitted detector with ``n_estimators >= 2``, or Pipeline that ends in one
         With ``member_scores``.
     X : array-like of shape (n_samples, n_features)
-    y : ignored
+        Held-out rows.
+    y : object, default=None
+        Ignored.
 
     Returns
     -------
@@ -104,7 +127,11 @@ def stability(estimator, X, y=None):
     Raises
     ------
     ValueError
-        If the detector has one network.
+        If the detector has one network, or ``X`` one row.
+
+    See Also
+    --------
+    held_out_likelihood : Asks for no ensemble.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from skvae.networks.denoising import DenoisingMLP
 from skvae.networks.ladder import LadderAutoencoder
 from skvae.networks.mixed import MixedAutoencoder
 from skvae.networks.mlp import ACTIVATIONS, COLUMNS, MLPAutoencoder, n_padded
-from skvae.networks.vq import VQMLP
+from skvae.networks.vq import VQMLP, ConvVQ
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,6 +18,7 @@ __all__ = [
     "ConditionalMLPAutoencoder",
     "ConvAutoencoder",
     "ConvEncoder",
+    "ConvVQ",
     "DenoisingMLP",
     "LadderAutoencoder",
     "MLPAutoencoder",

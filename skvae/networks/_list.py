@@ -18,6 +18,18 @@ class NetworkList(Network):
         self.latent_dim, self.code_dim = first.latent_dim, first.code_dim
         self.latent_dims = (self.latent_dim,) * self.n_members
 
+    @property
+    def penalty_name(self):
+        return self.networks[0].penalty_name
+
+    @property
+    def noise_dims(self):
+        return self.networks[0].noise_dims * self.n_members
+
+    @property
+    def noise_width(self):
+        return self.networks[0].noise_width
+
     def _parts(self, x):
         """Each member's rows; those without a member dimension, or with one of 1, are shared."""
         return x.expand(self.n_members, *x.shape[-4:]).split(1)

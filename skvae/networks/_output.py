@@ -49,8 +49,9 @@ class Output(NamedTuple):
             return None if tensor is None else function(tensor)
 
         *fields, parts, given = self
+        fields = [mapped(field) for field in fields]  # first, as in ``tensors``
         parts = {name: function(each) for name, each in parts.items()}
-        return Output(*map(mapped, fields), parts, mapped(given))
+        return Output(*fields, parts, mapped(given))
 
     def member(self, i):
         """Output of one member, without the member dimension."""

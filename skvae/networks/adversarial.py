@@ -20,8 +20,11 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def _softplus(x):
-    """Softplus of each number in a whole vector of its own, so that all of them round alike."""
-    return F.softplus(x[..., None].expand(*x.shape, COLUMNS).contiguous())[..., 0]
+    """Softplus of each number in two whole vectors of its own, so that all of them round alike.
+
+    torch takes vectors two at a time, and a last one without a partner number by number.
+    """
+    return F.softplus(x[..., None].expand(*x.shape, 2 * COLUMNS).contiguous())[..., 0]
 
 
 class AdversarialMLP(MLPAutoencoder):

@@ -167,6 +167,9 @@ class ConvEncoder(nn.Module):
         Normalisation after each convolution; "batch" is `BatchNorm`, "group" has up to 8 groups.
     attention : tuple of int, default=()
         Heights of the feature maps that `SelfAttention` follows.
+    by_place : bool, default=False
+        Whether the fully connected layers see each place of the last feature maps alone, and all
+        in the same way: ``out_features`` are then those of a place, and stand place by place.
     generator : torch.Generator
         Every weight is drawn from it.
 
@@ -186,6 +189,7 @@ class ConvEncoder(nn.Module):
         activation,
         norm,
         attention=(),
+        by_place=False,
         generator,
     ):
         super().__init__()
@@ -199,9 +203,10 @@ class ConvEncoder(nn.Module):
         self.norms = nn.ModuleList(_norm(norm, n) for n in channels)
         shapes = _map_shapes((n_channels, self.height, self.width), channels)
         self.attention = attention_layers(attention, shapes, generator)
-        n_flat = math.prod(shapes[-1])
-        self.connected = _connected([n_flat, *hidden_layer_sizes], generator)
-        n_last = [n_flat, *hidden_layer_sizes][-1]
+        self.n_places = math.prod(shapes[-1][1:])
+        self.n_flat = channels[-1] if by_place else math.prod(shapes[-1])
+        self.connected = _connected([self.n_flat, *hidden_layer_sizes], generator)
+        n_last = [self.n_flat, *hidden_layer_sizes][-1]
         self.connected.append(StackedLinear(n_last, out_features, generator))
 
     def forward(self, x):
@@ -212,11 +217,11 @@ class ConvEncoder(nn.Module):
         for convolution, norm, attend in layers:
             x = attend(activation(norm(convolution(x))))
         # In the order that channels_last has in memory, so that nothing is copied.
-        x = x.permute(0, 2, 3, 1).reshape(1, len(x), -1)
+        n_images, x = len(x), x.permute(0, 2, 3, 1).reshape(1, -1, self.n_flat)
         *hidden, last = self.connected
         for layer in hidden:
             x = activation(layer(x))
-        return last(x)
+        return last(x).reshape(1, n_images, -1)
 
     def _padded(self, x):
         """A copy with zeros on the right and at the bottom, channels last in memory.
@@ -231,7 +236,10 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The mirror of `ConvEncoder`: codes of shape (1, n, latent_dim) to images."""
+    """The mirror of `ConvEncoder`: codes of shape (1, n, latent_dim) to images.
+
+    ``by_place`` they have ``latent_dim`` numbers for each place of the first feature maps.
+    """
 
     def __init__(
         self,
@@ -244,6 +252,7 @@ class ConvDecoder(nn.Module):
         output_activation,
         norm,
         attention=(),
+        by_place=False,
         generator,
     ):
         super().__init__()
@@ -253,7 +262,9 @@ class ConvDecoder(nn.Module):
         self.first_shape = height, width, n_first
         self.activation = activation
         self.output_activation = output_activation
-        sizes = [latent_dim, *reversed(hidden_layer_sizes), math.prod(self.first_shape)]
+        self.latent_dim = latent_dim
+        n_flat = n_first if by_place else math.prod(self.first_shape)
+        sizes = [latent_dim, *reversed(hidden_layer_sizes), n_flat]
         self.connected = _connected(sizes, generator)
         widths, steps = list(reversed(channels)), _steps(image_shape)
         self.convolutions = nn.ModuleList(
@@ -267,9 +278,10 @@ class ConvDecoder(nn.Module):
     def forward(self, z):
         """Images of shape (n, C, H, W), cropped to the size of the input."""
         activation = IN_PLACE[self.activation]
+        z = z.reshape(1, -1, self.latent_dim)
         for layer in self.connected:
             z = activation(layer(z))
-        x = z.view(-1, *self.first_shape).permute(0, 3, 1, 2)
+        x = z.reshape(-1, *self.first_shape).permute(0, 3, 1, 2)
         *inner, last = self.convolutions
         *attends, attend_last = self.attention
         for attend, convolution, norm in zip(attends, inner, self.norms, strict=True):
@@ -306,6 +318,9 @@ class ConvAutoencoder(Network):
     variational : bool, default=True
         Whether the code is a Gaussian posterior (Kingma and Welling 2014, arXiv:1312.6114)
         or a point.
+    by_place : bool, default=False
+        Whether each place of the last feature maps has ``latent_dim`` latents of its own, and the
+        fully connected layers see it alone, instead of one code for the whole image.
     generator : torch.Generator
         Every weight is drawn from it.
 
@@ -331,15 +346,14 @@ class ConvAutoencoder(Network):
         norm=None,
         attention=(),
         variational=True,
+        by_place=False,
         generator,
     ):
         super().__init__()
         self.image_shape = tuple(image_shape)
-        self.latent_dim = self.code_dim = latent_dim
-        self.latent_dims = (latent_dim,)
         self.variational = variational
         shared = {"activation": activation, "norm": norm, "attention": attention}
-        shared["generator"] = generator
+        shared |= {"by_place": by_place, "generator": generator}
         code = 2 * latent_dim if variational else latent_dim
         self.encoder = ConvEncoder(image_shape, code, channels, hidden_layer_sizes, **shared)
         self.decoder = ConvDecoder(
@@ -350,6 +364,9 @@ class ConvAutoencoder(Network):
             output_activation=output_activation,
             **shared,
         )
+        self.n_places = self.encoder.n_places if by_place else 1
+        self.latent_dim = self.code_dim = latent_dim * self.n_places
+        self.latent_dims = (self.latent_dim,)
 
     def encode(self, x):
         """Mean and log-variance (None for a plain autoencoder) of the code of each image.

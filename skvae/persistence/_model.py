@@ -98,6 +98,7 @@ def load(path, device="cpu"):
     Parameters
     ----------
     path : str or path-like
+        The model file.
     device : str or torch.device, default="cpu"
         Where the detector computes from now on, whatever it was trained on; it becomes its
         parameter ``device`` as well.

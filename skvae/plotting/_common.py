@@ -48,12 +48,27 @@ def set_title(ax, name):
 
 def beyond(values, vmin, vmax):
     """Say at which ends of the colour bar values lie outside it."""
-    below, above = values.min() < vmin, values.max() > vmax
+    below, above = np.nanmin(values) < vmin, np.nanmax(values) > vmax
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
 
 
 def finite_array(values, ndim, what):
     """Return ``values`` as a finite float64 array of ``ndim`` dimensions, or say what is wrong."""
+    array = _array(values, ndim, what)
+    check_finite(array, what)
+    return array
+
+
+def array_with_gaps(values, ndim, what):
+    """`finite_array` where some values, but not all, may be NaN: there is nothing to be drawn."""
+    array = _array(values, ndim, what)
+    if np.isnan(array).all():
+        raise ValueError(f"{what} must hold numbers, but all {array.size} values are NaN.")
+    check_finite(array[~np.isnan(array)], what)
+    return array
+
+
+def _array(values, ndim, what):
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -62,7 +77,6 @@ def finite_array(values, ndim, what):
         raise ValueError(
             f"{what} must be a non-empty {ndim}-D array, but has the shape {array.shape}."
         )
-    check_finite(array, what)
     return array
 
 

@@ -37,6 +37,10 @@ class DriftDisplay:
     gap_line_ : matplotlib Line2D
         Where those two shares differ most.
 
+    See Also
+    --------
+    skvae.drift.DriftMonitor : Makes the test.
+
     Examples
     --------
     >>> import numpy as np
@@ -67,6 +71,7 @@ class DriftDisplay:
         Parameters
         ----------
         monitor : fitted DriftMonitor
+            Its detector scores the batch.
         X : array-like of shape (n_samples, ...)
             The batch, as the detector takes it.
         name : str, default=None
@@ -106,6 +111,7 @@ class DriftDisplay:
         Parameters
         ----------
         result : skvae.drift.DriftResult
+            What ``DriftMonitor.test`` returned.
         reference_scores, scores : array-like of shape (n_reference,) and (n_samples,)
             Anomaly scores, higher = more anomalous: ``-monitor.scores_`` and
             ``-detector.score_samples(X)``.

@@ -7,9 +7,9 @@ from sklearn.utils import get_tags
 
 from skvae.plotting._common import (
     NORMAL_COLOR,
+    array_with_gaps,
     axes_or_new,
     beyond,
-    finite_array,
     needed,
     set_title,
     unwrap,
@@ -18,6 +18,7 @@ from skvae.plotting._image_error_map import ImageErrorMapDisplay
 
 _MOST_TICKS = 25  # more names than this would overlap
 _LABEL = "error of each feature"
+_GAP_COLOR = "0.8"
 
 
 class ErrorMapDisplay:
@@ -29,7 +30,8 @@ class ErrorMapDisplay:
     ----------
     error_map : array-like of shape (n_samples, n_features)
         An error for each feature of each row, as ``error_map`` of a detector returns it. Which
-        scores it sums to is said there.
+        scores it sums to is said there. NaN stands for a cell without one, such as the gap of a
+        series: it is grey, and the colour bar says how many are.
     feature_names : sequence of str of length n_features, default=None
         None writes ``x0``, ``x1``, ...
     row_names : sequence of length n_samples, default=None
@@ -64,7 +66,7 @@ class ErrorMapDisplay:
     """
 
     def __init__(self, *, error_map, feature_names=None, row_names=None, name=None):
-        self.error_map = finite_array(error_map, 2, "error_map")
+        self.error_map = array_with_gaps(error_map, 2, "error_map")
         n_rows, n_features = self.error_map.shape
         self.feature_names = _names(feature_names, n_features, "feature_names", "x")
         self.row_names = _names(row_names, n_rows, "row_names", "")
@@ -80,7 +82,8 @@ class ErrorMapDisplay:
             Also inside a pipeline or a search; the features are then those that the detector
             sees.
         X : array-like of shape (n_samples, n_features)
-            Rows to explain. The columns and the index of a DataFrame name features and rows.
+            Rows to explain. The columns and the index of a DataFrame name features and rows. Series
+            of several channels, (n_samples, n_channels, length), have a row for each channel.
         name : str, default=None
             Title of the picture. None writes the name of the detector's class.
         ax : matplotlib Axes, default=None
@@ -102,20 +105,25 @@ class ErrorMapDisplay:
             If the estimator has no ``error_map``.
         """
         detector, seen, feature_names = unwrap(estimator, X)
-        is_series = get_tags(detector).input_tags.three_d_array
-        if is_series and np.ndim(seen) > 2:
-            raise ValueError(
-                "X holds series of several channels, (n, channels, length): pass them as rows, "
-                "X.reshape(len(X), -1), or those of one channel as (n, length)."
-            )
-        if np.ndim(seen) > 2 or getattr(detector, "image_shape", None) is not None:
+        is_series = get_tags(detector).input_tags.three_d_array and np.ndim(seen) == 3
+        has_images = np.ndim(seen) > 2 or getattr(detector, "image_shape", None) is not None
+        if has_images and not is_series:
             return ImageErrorMapDisplay.from_estimator(
                 estimator, X, name=name, ax=ax, **plot_parameters
             )
+        error_map, row_names = needed(detector, "error_map", cls.__name__)(seen), _index(X)
+        if is_series:
+            n_series, n_channels, length = np.shape(error_map)
+            error_map = np.reshape(error_map, (-1, length))
+            pairs = [(i, channel) for i in range(n_series) for channel in range(n_channels)]
+            row_names = [f"series {i}, channel {channel}" for i, channel in pairs]
+            feature_names = range(length)
+        elif np.ndim(error_map) == 1:  # the points of one series
+            error_map = error_map[:, None]
         return cls.from_predictions(
-            needed(detector, "error_map", cls.__name__)(seen),
+            error_map,
             feature_names=feature_names,
-            row_names=_index(X),
+            row_names=row_names,
             name=type(detector).__name__ if name is None else name,
             ax=ax,
             **plot_parameters,
@@ -138,8 +146,16 @@ class ErrorMapDisplay:
         ----------
         error_map : array-like or DataFrame of shape (n_samples, n_features)
             A DataFrame names features and rows, where names are not given.
-        feature_names, row_names, name, ax, **plot_parameters
-            As in :class:`ErrorMapDisplay` and :meth:`from_estimator`.
+        feature_names : sequence of str of length n_features, default=None
+            None takes those of the DataFrame, or writes ``x0``, ``x1``, ...
+        row_names : sequence of length n_samples, default=None
+            None takes the index of the DataFrame, or writes the number of the row.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------
@@ -149,7 +165,7 @@ class ErrorMapDisplay:
         Raises
         ------
         ValueError
-            If the map is not two-dimensional and finite, or the names do not fit it.
+            If the map is not two-dimensional, is infinite or all NaN, or the names do not fit it.
 
         Examples
         --------
@@ -164,7 +180,7 @@ class ErrorMapDisplay:
         if np.ndim(error_map) > 2:
             raise ValueError(
                 f"This map has the shape {np.shape(error_map)}; ImageErrorMapDisplay draws maps of "
-                "images."
+                "images, and from_estimator those of series."
             )
         if hasattr(error_map, "columns"):
             feature_names = error_map.columns if feature_names is None else feature_names
@@ -210,8 +226,8 @@ class ErrorMapDisplay:
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k!r}.")
         limits = (
-            self.error_map.min() if vmin is None else vmin,
-            self.error_map.max() if vmax is None else vmax,
+            np.nanmin(self.error_map) if vmin is None else vmin,
+            np.nanmax(self.error_map) if vmax is None else vmax,
         )
         if limits[0] > limits[1]:
             raise ValueError(f"vmin={limits[0]} must not be above vmax={limits[1]}.")
@@ -234,8 +250,14 @@ class ErrorMapDisplay:
             aspect="auto",
             interpolation="nearest",
         )
+        n_gaps = np.count_nonzero(np.isnan(self.error_map))
+        if n_gaps:
+            ax.set_facecolor(_GAP_COLOR)  # seen where there is nothing to draw
         self.colorbar_ = ax.figure.colorbar(
-            self.image_, ax=ax, label=_LABEL, extend=beyond(self.error_map, *limits)
+            self.image_,
+            ax=ax,
+            label=f"{_LABEL} (grey: {n_gaps:,} without one)" if n_gaps else _LABEL,
+            extend=beyond(self.error_map, *limits),
         )
         ticks = _ticks(len(self.feature_names))
         ax.set_xticks(ticks, [self.feature_names[i] for i in ticks], rotation=90)
@@ -246,7 +268,8 @@ class ErrorMapDisplay:
 
     def _plot_bars(self, ax, row, top_k, vmin, vmax, limits):
         errors = self.error_map[row]
-        top = np.argsort(-errors, kind="stable")[:top_k]
+        n_known = np.count_nonzero(~np.isnan(errors))
+        top = np.argsort(-errors, kind="stable")[: min(top_k, n_known)]  # NaN comes last
         self.bars_ = ax.barh(range(len(top)), errors[top], color=NORMAL_COLOR)
         ax.set_yticks(range(len(top)), [self.feature_names[i] for i in top])
         ax.invert_yaxis()  # the largest on top
@@ -256,8 +279,10 @@ class ErrorMapDisplay:
             1.05 * max(limits[1], 0) or 1.0 if vmax is None else vmax,  # a map of zeros: 0 to 1
         )
         ax.set_xlabel(_LABEL)
-        shown = "" if len(top) == len(errors) else f" ({len(top)} largest of {len(errors)})"
-        ax.set_ylabel(f"feature{shown}")
+        shown = "" if len(top) == len(errors) else f" ({len(top)} largest of {len(errors)}"
+        if n_known < len(errors):
+            shown += f", {len(errors) - n_known} without an error"
+        ax.set_ylabel(f"feature{shown + ')' if shown else ''}")
         if not ax.get_title():
             prefix = "" if self.name is None else f"{self.name}, "
             row_name = self.row_names[row]

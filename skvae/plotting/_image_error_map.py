@@ -48,7 +48,7 @@ class ImageErrorMapDisplay:
     Parameters
     ----------
     images : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
-        uint8 or floats in [0, 1]; rows of numbers need ``image_shape``.
+        Of uint8, or floats in [0, 1]; rows of numbers need ``image_shape``.
     reconstructions : array-like of the shape of ``images``
         In the units of ``images``: 0 to 255 where these are uint8.
     error_map : array-like of shape (n, H, W) or of the shape of ``images``
@@ -169,14 +169,18 @@ class ImageErrorMapDisplay:
         estimator : fitted detector of skvae
             Also inside a pipeline or a search; the images are then those that the detector sees.
         X : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
-            uint8 or floats in [0, 1].
+            Of uint8, or floats in [0, 1].
         masks : array-like of bool of shape (n, H, W), default=None
             True where a pixel is known to be anomalous.
         X_ref : array-like like ``X``, default=None
             Images whose error maps fix the colour scale, such as those of the training: every
             picture drawn with the same ones has the same scale. None takes ``X``.
-        vmin, vmax, smooth, image_names
-            As in :class:`ImageErrorMapDisplay`.
+        vmin, vmax : float, default=None
+            Ends of the colour scale, as in :class:`ImageErrorMapDisplay`.
+        smooth : float, default=0
+            Standard deviation in pixels of a Gaussian that smooths the error maps.
+        image_names : sequence of str of length n, default=None
+            None writes the position of the image.
         image_shape : tuple, default=None
             (H, W), (C, H, W) or (H, W, C), where X holds rows of numbers. None takes that of the
             detector.
@@ -246,11 +250,30 @@ class ImageErrorMapDisplay:
 
         Parameters
         ----------
-        images, reconstructions, error_map, masks, scores, threshold, reference_map, vmin, \
-vmax, smooth, image_names, image_shape, name
-            As in :class:`ImageErrorMapDisplay`.
-        ax, **plot_parameters
-            As in :meth:`from_estimator`.
+        images, reconstructions, error_map : array-like of images
+            As in :class:`ImageErrorMapDisplay`, and so are all others to ``name``.
+        masks : array-like of bool of shape (n, H, W), default=None
+            True where a pixel is known to be anomalous.
+        scores : array-like of shape (n,), default=None
+            Anomaly scores, higher = more anomalous.
+        threshold : float, default=None
+            Scores above it are anomalies.
+        reference_map : array-like of images, default=None
+            Error maps that fix the ends of the colour scale.
+        vmin, vmax : float, default=None
+            Ends of the colour scale.
+        smooth : float, default=0
+            Standard deviation in pixels of a Gaussian that smooths the error maps.
+        image_names : sequence of str of length n, default=None
+            None writes the position of the image.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------

@@ -1,6 +1,9 @@
 """The latent means of a detector in two or three dimensions."""
 
+import math
+
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import column_or_1d
 
@@ -19,7 +22,12 @@ from skvae.plotting._common import (
 from skvae.plotting._images import drawable, image_arrays, shape_for
 from skvae.plotting._thumbnails import draw_thumbnails
 
+# Those of one marker, and then of the next: so 80 classes can be told apart.
 _CLASS_COLORS = [f"C{i}" for i in range(10)]
+_CLASS_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+_MISSING_COLOR = "0.5"
+# Names of more classes than this stand beside the picture, so many in a column.
+_LEGEND_ROWS = 20
 
 
 class LatentSpaceDisplay:
@@ -37,7 +45,8 @@ class LatentSpaceDisplay:
     is_anomaly : array-like of bool of shape (n_samples,), default=None
         True for an anomaly.
     classes : array-like of shape (n_samples,), default=None
-        Labels of any other kind, such as digits.
+        Labels of any other kind, such as digits, at most 80 distinct ones. None, NaN and pandas.NA
+        are drawn as grey crosses, "missing".
     scores : array-like of shape (n_samples,), default=None
         Anomaly scores, higher = more anomalous.
     images : array-like of shape (n_samples, H, W), (n_samples, C, H, W), (n_samples, H, W, C) or \
@@ -61,6 +70,10 @@ class LatentSpaceDisplay:
         Of the scores.
     thumbnails_ : dict of int to matplotlib AxesImage
         Position in ``images`` to the thumbnail drawn of it.
+
+    See Also
+    --------
+    skvae.VAEDetector.transform : The latent means.
 
     Examples
     --------
@@ -96,9 +109,9 @@ class LatentSpaceDisplay:
                 f"{self.explained_variance_ratio.shape}."
             )
         self.is_anomaly = label_array(is_anomaly, n_rows)
-        self.classes = None if classes is None else column_or_1d(classes)
-        if self.classes is not None and len(self.classes) != n_rows:
-            raise ValueError(f"There are {len(self.classes)} classes for {n_rows} rows.")
+        self.classes = None if classes is None else column_or_1d(_as_objects(classes))
+        if self.classes is not None:
+            self._check_classes(n_rows)
         self.scores = None if scores is None else finite_array(scores, 1, "scores")
         if self.scores is not None and len(self.scores) != n_rows:
             raise ValueError(f"There are {len(self.scores)} scores for {n_rows} rows.")
@@ -135,9 +148,12 @@ class LatentSpaceDisplay:
         y : array-like of shape (n_samples,), default=None
             Labels, {+1, -1} with -1 an anomaly, or {0, 1} or bool with 1 an anomaly; or classes
             of any other kind. They colour the points; without them the anomaly score does.
-        images, image_shape
-            As in :class:`LatentSpaceDisplay`; ``images=X`` where X holds images. None for
-            ``image_shape`` takes that of the detector.
+        images : array-like of images, default=None
+            What the points stand for, as in :class:`LatentSpaceDisplay`; ``images=X`` where X holds
+            images.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers. None takes that of the
+            detector.
         n_components : {2, 3}, default=2
             Number of axes of the picture.
         name : str, default=None
@@ -157,7 +173,8 @@ class LatentSpaceDisplay:
         NotFittedError
             If the detector is not fitted.
         ValueError
-            If there are fewer than two rows, or ``n_components=3`` and fewer latent dimensions.
+            If there are fewer than two rows, or ``n_components=3`` and fewer latent dimensions, or
+            ``y`` holds more than 80 classes.
         """
         detector, X, _ = unwrap(estimator, X)
         return cls.from_predictions(
@@ -196,8 +213,18 @@ class LatentSpaceDisplay:
             Latent means, as ``transform`` returns them.
         scores : array-like of shape (n_samples,), default=None
             Anomaly scores, higher = more anomalous.
-        images, image_shape, n_components, name, ax, **plot_parameters
-            As in :meth:`from_estimator`.
+        images : array-like of images, default=None
+            What the points stand for, as in :class:`LatentSpaceDisplay`.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers.
+        n_components : {2, 3}, default=2
+            Number of axes of the picture.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw, with ``projection="3d"`` for three components. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------
@@ -310,9 +337,21 @@ class LatentSpaceDisplay:
         if color_by == "score":
             return self.points_[0].to_rgba(self.scores)
         if color_by == "label" and self.classes is not None:
-            return np.array(_CLASS_COLORS, dtype=object)[self._codes() % len(_CLASS_COLORS)]
+            codes = self._codes()[0]
+            colors = np.array(_CLASS_COLORS, dtype=object)[codes % len(_CLASS_COLORS)]
+            return np.where(codes < 0, _MISSING_COLOR, colors)
         is_anomaly = self.is_anomaly if color_by == "label" else np.zeros(len(self.coordinates))
         return np.where(is_anomaly, ANOMALY_COLOR, NORMAL_COLOR)
+
+    def _check_classes(self, n_rows):
+        if len(self.classes) != n_rows:
+            raise ValueError(f"There are {len(self.classes)} classes for {n_rows} rows.")
+        n_classes, most = len(self._codes()[1]), len(_CLASS_COLORS) * len(_CLASS_MARKERS)
+        if n_classes > most:
+            raise ValueError(
+                f"The labels hold {n_classes} distinct values, of which {most} at most can be told "
+                "apart: join some, or leave them out, so that the scores colour the points."
+            )
 
     def _check_color_by(self, color_by):
         labels = self.is_anomaly if self.classes is None else self.classes
@@ -344,15 +383,24 @@ class LatentSpaceDisplay:
         return np.column_stack([self.coordinates, second]), [*labels, label]
 
     def _codes(self):
-        """The number of the class of each row."""
-        return np.unique(self.classes, return_inverse=True)[1]
+        """The number of the class of each row, -1 where it is missing, and the classes."""
+        codes, classes = pd.factorize(self.classes)
+        try:
+            order = np.argsort(classes, kind="stable")
+        except TypeError:  # numbers among text
+            order = np.argsort([str(each) for each in classes], kind="stable")
+        rank = np.append(np.argsort(order), -1)
+        return rank[codes], classes[order]
 
     def _groups(self):
         """Label, colour, marker and rows of each colour of points."""
         if self.classes is not None:
-            codes = self._codes()
-            for i, label in enumerate(np.unique(self.classes)):
-                yield label, _CLASS_COLORS[i % len(_CLASS_COLORS)], "o", codes == i
+            codes, classes = self._codes()
+            if (codes < 0).any():
+                yield "missing", _MISSING_COLOR, "x", codes < 0
+            for i, label in enumerate(classes):
+                marker, color = divmod(i, len(_CLASS_COLORS))
+                yield label, _CLASS_COLORS[color], _CLASS_MARKERS[marker], codes == i
             return
         yield "normal", NORMAL_COLOR, "o", ~self.is_anomaly
         yield "anomalous", ANOMALY_COLOR, "^", self.is_anomaly  # drawn last, hence on top
@@ -367,7 +415,7 @@ class LatentSpaceDisplay:
                 **parameters,
             )
             self.points_.append(points)
-        ax.legend(framealpha=1)
+        ax.legend(framealpha=1, **_beside(len(self.points_)))
 
     def _scatter_by_score(self, ax, columns, parameters):
         order = np.argsort(self.scores, kind="stable")  # the highest scores on top
@@ -386,10 +434,27 @@ class LatentSpaceDisplay:
         )
 
 
+def _beside(n_names):
+    """Where a legend stands: of many names beside the picture."""
+    if n_names <= _LEGEND_ROWS:
+        return {}
+    n_columns = math.ceil(n_names / _LEGEND_ROWS)
+    return {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "ncols": n_columns}
+
+
+def _as_objects(labels):
+    """Labels as they are: an array of text would hold a missing one as "nan"."""
+    labels = np.asarray(labels, dtype=object)
+    return labels if pd.isna(labels).any() else np.asarray(labels.tolist())
+
+
 def _labels(y):
     """Labels as the parameter that holds such ones."""
     if y is None:
         return {}
+    y = _as_objects(y)
+    if y.dtype == object:
+        return {"classes": y}
     try:
         return {"is_anomaly": anomaly_labels(y)}
     except ValueError:

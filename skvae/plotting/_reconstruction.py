@@ -26,7 +26,7 @@ class ReconstructionDisplay:
     Parameters
     ----------
     images : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
-        uint8 or floats in [0, 1]; rows of numbers need ``image_shape``.
+        Of uint8, or floats in [0, 1]; rows of numbers need ``image_shape``.
     reconstructions : array-like of the shape of ``images``
         In the units of ``images``: 0 to 255 where these are uint8.
     image_names : sequence of str of length n, default=None
@@ -91,7 +91,7 @@ class ReconstructionDisplay:
         estimator : fitted detector of skvae
             Also inside a pipeline or a search; the images are then those that the detector sees.
         X : array-like of shape (n, H, W), (n, C, H, W), (n, H, W, C) or (n, n_features)
-            uint8 or floats in [0, 1].
+            Of uint8, or floats in [0, 1].
         image_names : sequence of str of length n, default=None
             What to write above each image.
         image_shape : tuple, default=None
@@ -145,10 +145,18 @@ class ReconstructionDisplay:
 
         Parameters
         ----------
-        images, reconstructions, image_names, image_shape, name
+        images, reconstructions : array-like of images
             As in :class:`ReconstructionDisplay`.
-        ax, **plot_parameters
-            As in :meth:`from_estimator`.
+        image_names : sequence of str of length n, default=None
+            What to write above each image.
+        image_shape : tuple, default=None
+            (H, W), (C, H, W) or (H, W, C), where images are rows of numbers.
+        name : str, default=None
+            Title of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        **plot_parameters
+            Passed to :meth:`plot`.
 
         Returns
         -------

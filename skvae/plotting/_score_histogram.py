@@ -7,8 +7,8 @@ from skvae.plotting._common import (
     ANOMALY_COLOR,
     NORMAL_COLOR,
     anomaly_scores,
+    array_with_gaps,
     axes_or_new,
-    finite_array,
     label_array,
     set_title,
     unwrap,
@@ -23,7 +23,9 @@ class ScoreHistogramDisplay:
     Parameters
     ----------
     scores : array-like of shape (n_samples,)
-        Anomaly scores, higher = more anomalous, as ``anomaly_score`` returns them.
+        Anomaly scores, higher = more anomalous, as ``anomaly_score`` returns them. NaN stands for
+        a row without one, such as a point of a series beside a gap: it is left out, and the legend
+        says how many are.
     is_anomaly : array-like of bool of shape (n_samples,), default=None
         True for an anomaly. None draws one histogram of all the scores.
     threshold : float, default=None
@@ -42,6 +44,12 @@ class ScoreHistogramDisplay:
     bars_ : list of matplotlib BarContainer
         Normal and anomalous, or all the scores.
     threshold_line_ : matplotlib Line2D or None
+        None where there is no threshold.
+
+    See Also
+    --------
+    skvae.VAEDetector.set_threshold : Changes the threshold.
+    sklearn.metrics.RocCurveDisplay : What other thresholds would give.
 
     Examples
     --------
@@ -54,7 +62,7 @@ class ScoreHistogramDisplay:
     """
 
     def __init__(self, *, scores, is_anomaly=None, threshold=None, name=None):
-        self.scores = finite_array(scores, 1, "scores")
+        self.scores = array_with_gaps(scores, 1, "scores")
         self.is_anomaly = label_array(is_anomaly, len(self.scores))
         self.threshold = threshold
         self.name = name
@@ -132,7 +140,7 @@ class ScoreHistogramDisplay:
         Raises
         ------
         ValueError
-            If scores are not finite, or the labels cannot be read or do not fit them.
+            If scores are infinite or all NaN, or the labels cannot be read or do not fit them.
 
         Examples
         --------
@@ -178,6 +186,8 @@ class ScoreHistogramDisplay:
         self.bin_edges_ = self._edges(ax, bins)
         self.bars_ = []
         for label, color, scores in self._groups():
+            n_missing = np.count_nonzero(np.isnan(scores))
+            scores = scores[~np.isnan(scores)]
             heights = np.histogram(scores, self.bin_edges_)[0].astype(float)
             if stat == "percent" and len(scores):
                 heights *= 100 / len(scores)
@@ -189,7 +199,7 @@ class ScoreHistogramDisplay:
                     align="edge",
                     color=color,
                     alpha=0.6,
-                    label=self._legend(label, scores),
+                    label=self._legend(label, scores, n_missing),
                 )
             )
         self.threshold_line_ = None
@@ -223,7 +233,7 @@ class ScoreHistogramDisplay:
             )
         if x_scale != "auto":
             return x_scale
-        low, middle, high = np.quantile(self.scores, [0.05, 0.5, 1.0])
+        low, middle, high = np.nanquantile(self.scores, [0.05, 0.5, 1.0])
         # One row far out would leave all the others in a single bar.
         if high - middle <= 20 * (middle - low):
             return "linear"
@@ -232,15 +242,15 @@ class ScoreHistogramDisplay:
     def _range(self):
         """Lowest and highest value that must be on the axis."""
         values = self.scores if self.threshold is None else [*self.scores, self.threshold]
-        return np.min(values), np.max(values)
+        return np.nanmin(values), np.nanmax(values)
 
     def _scale_parameters(self, x_scale):
         if x_scale != "symlog":
             return {}
-        return {"linthresh": 5 * np.median(np.abs(self.scores)) or 1.0}  # the bulk is linear
+        return {"linthresh": 5 * np.nanmedian(np.abs(self.scores)) or 1.0}  # the bulk is linear
 
     def _edges(self, ax, bins):
-        low, high = self.scores.min(), self.scores.max()
+        low, high = np.nanmin(self.scores), np.nanmax(self.scores)
         if low == high:  # all the scores are equal: one bin around them
             low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
         scale = ax.xaxis.get_transform()
@@ -256,8 +266,8 @@ class ScoreHistogramDisplay:
             ("anomalous", ANOMALY_COLOR, self.scores[self.is_anomaly]),
         ]
 
-    def _legend(self, label, scores):
+    def _legend(self, label, scores, n_missing):
         text = f"{label}: {len(scores):,}"
-        if self.threshold is None or not len(scores):
-            return text
-        return f"{text}, {100 * np.mean(scores > self.threshold):.1f} % flagged"
+        if self.threshold is not None and len(scores):
+            text += f", {100 * np.mean(scores > self.threshold):.1f} % flagged"
+        return f"{text} ({n_missing:,} without a score)" if n_missing else text

@@ -42,6 +42,10 @@ class TrainingHistoryDisplay:
     lines_ : dict of str to matplotlib Line2D
         The line of each column drawn.
 
+    See Also
+    --------
+    skvae.fit_in_folder : Draws it while the training goes on.
+
     Examples
     --------
     >>> import pandas as pd

@@ -15,6 +15,7 @@ def judge_image(detector, image, picture=None):
     Parameters
     ----------
     detector : fitted detector of images
+        One of skvae.
     image : str, path-like, binary file or ndarray
         An image file, prepared as the images of the training were; or an array of the shape of one
         of them.
@@ -35,6 +36,11 @@ def judge_image(detector, image, picture=None):
         If the picture cannot be written.
     ValueError
         If the image cannot be read, or is no image like those of the training.
+
+    See Also
+    --------
+    write_report : Judges many images or rows.
+    skvae.plotting.ImageErrorMapDisplay : The pictures alone.
 
     Examples
     --------

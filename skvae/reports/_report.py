@@ -54,6 +54,7 @@ def write_report(
     Parameters
     ----------
     detector : fitted detector of skvae
+        Its threshold decides.
     X : DataFrame, array-like or ImageFolder
         Rows or images as ``detector.anomaly_score`` takes them. The index of a DataFrame names its
         rows. Rows of a table with values that are not finite are not judged, and say so; missing
@@ -73,8 +74,10 @@ def write_report(
         Names of the images or rows of an array. None numbers them from 0.
     top_k : int, default=12
         Number of pictures: of those with the highest scores, whether they are anomalies or not.
-    source, model : str, default=None
-        Where X and the detector come from, for the report.
+    source : str, default=None
+        Where X comes from, for the report.
+    model : str, default=None
+        Where the detector comes from, for the report.
     verbose : int, default=0
         1 shows progress bars.
 
@@ -92,6 +95,10 @@ def write_report(
         cannot be written.
     ValueError
         If X or the labels do not fit the detector.
+
+    See Also
+    --------
+    judge_image : Judges one image, and writes no folder.
 
     Examples
     --------

@@ -70,6 +70,10 @@ def fit_in_folder(detector, X, y=None, *, folder, every=5):
         If a parameter, such as a function of your own, cannot be stored in ``model.safetensors``;
         or if ``y`` holds names of classes.
 
+    See Also
+    --------
+    skvae.save : Writes a fitted detector alone.
+
     Examples
     --------
     >>> import tempfile

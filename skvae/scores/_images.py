@@ -32,15 +32,17 @@ class Ssim(ImageScore):
 class DescriptionLength(ImageScore):
     """Nats that it takes to tell the image (Hinton and van Camp 1993).
 
-    The cross-entropy of pixels and reconstruction as probabilities, summed, and the KL divergence
-    of the code from its prior where there is a posterior: the negative evidence lower bound of a
-    Bernoulli likelihood, whichever one the network was trained with. A value beyond [0, 1], which
-    a column of a table may have, adds its squared distance from there.
+    The cross-entropy of pixels and reconstruction as probabilities, summed, and what it takes to
+    tell the code: where there is a posterior its KL divergence from the prior, which makes the
+    negative evidence lower bound of a Bernoulli likelihood, whichever one the network was trained
+    with; where there is a codebook the rarity of the codes. A value beyond [0, 1], which a column
+    of a table may have, adds its squared distance from there.
     """
 
     def __call__(self, x, output, error):
         nats = row_sums(by_rows(_cross_entropy, x, output.x_hat))
-        return nats if output.penalty is None else nats + output.penalty
+        code = output.parts.get("rarity", output.penalty)
+        return nats if code is None else nats + code
 
     def error_map(self, x, output, error):
         """Bernoulli divergence: without the entropy of grey pixels that are reconstructed well."""

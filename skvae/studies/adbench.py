@@ -84,8 +84,8 @@ def adbench(
         A folder of npz files with ``X`` and ``y`` (1 = anomaly); or name -> (X, y). None means
         the folder ``adbench`` of the data home.
     detectors : dict or list of str, default=None
-        ``name -> factory(setting, seed)``, as :func:`default_detectors` returns; or names out
-        of that; None means all of that.
+        ``name -> factory(setting, seed)``, which makes an unfitted detector; or names out of the
+        default ones, skvae's and PyOD's; None means all of these.
     settings : sequence of {"S", "U"}, default=("S", "U")
         Which settings to run.
     seeds : sequence of int, default=(0, 1, 2)
@@ -117,6 +117,31 @@ def adbench(
         If a setting or a detector is unknown, or a data file is broken.
     ImportError
         If a detector needs a package that is not installed.
+
+    See Also
+    --------
+    adbench_summary : Means over data sets.
+
+    References
+    ----------
+    Han, Hu, Huang, Jiang, Zhao (2022), ADBench: anomaly detection benchmark, NeurIPS,
+    arXiv:2206.09426.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import VAEDetector
+    >>> from skvae.studies import adbench
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.r_[rng.randn(200, 4), rng.randn(20, 4) + 4]
+    >>> data = {"made": (X, np.repeat([0, 1], [200, 20]))}
+    >>> def vae(setting, seed):
+    ...     return VAEDetector(max_steps=50, random_state=seed)
+    >>> results = adbench(data, {"VAE": vae}, seeds=(0,), progress=False)
+    >>> results[["dataset", "setting", "detector", "auroc"]].round(2)
+      dataset setting detector  auroc
+    0    made       S      VAE    1.0
+    1    made       U      VAE    1.0
     """
     detectors = _chosen(detectors, deep_epochs)
     redo = _names(redo, detectors)
@@ -287,6 +312,26 @@ def adbench_summary(results):
         sets; NaN for one seed), auroc_rank and ap_rank (mean ranks over data sets, 1 = best, a
         failure ranks last), fit_seconds and score_seconds, n_datasets and n_seeds that there are
         results for, and n_errors.
+
+    See Also
+    --------
+    adbench : The study.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import VAEDetector
+    >>> from skvae.studies import adbench, adbench_summary
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.r_[rng.randn(200, 4), rng.randn(20, 4) + 4]
+    >>> data = {"made": (X, np.repeat([0, 1], [200, 20]))}
+    >>> def vae(setting, seed):
+    ...     return VAEDetector(max_steps=50, random_state=seed)
+    >>> results = adbench(data, {"VAE": vae}, seeds=(0,), progress=False)
+    >>> adbench_summary(results)[["setting", "detector", "auroc_rank", "n_datasets", "n_errors"]]
+      setting detector  auroc_rank  n_datasets  n_errors
+    0       S      VAE         1.0           1         0
+    1       U      VAE         1.0           1         0
     """
     rows = []
     for setting, part in results.groupby("setting"):

@@ -86,6 +86,18 @@ def blobs(
         If a reading is unknown.
     ImportError
         If baselines are wanted and PyOD is not installed.
+
+    See Also
+    --------
+    blobs_summary : Means over seeds.
+
+    Examples
+    --------
+    >>> from skvae.studies import blobs
+    >>> results = blobs(n_samples=400, grid=False, baselines=False, progress=False)
+    >>> results[["reading", "detector", "auroc"]].round(2)
+      reading               detector  auroc
+    0       A  VAEDetector (default)    1.0
     """
     for reading in readings:
         make_blobs_with_anomalies(100, reading=reading)  # a typo shows now, not after an hour
@@ -233,6 +245,21 @@ def blobs_summary(results):
     summary : DataFrame
         One row per reading and detector, in the order of the study: the means over seeds, and
         auroc_std, ap_std and f1_std, their spread (NaN for one seed).
+
+    See Also
+    --------
+    blobs : The study.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skvae.studies import blobs_summary
+    >>> columns = ["reading", "detector", "auroc", "ap", "f1", "fit_seconds", "score_seconds"]
+    >>> rows = [["A", "VAE", 0.9, 0.5, 0.5, 1.0, 0.1], ["A", "VAE", 0.8, 0.6, 0.4, 1.0, 0.1]]
+    >>> summary = blobs_summary(pd.DataFrame(rows, columns=columns))
+    >>> summary[["detector", "auroc", "auroc_std"]].round(3)
+      detector  auroc  auroc_std
+    0      VAE   0.85      0.071
     """
     groups = results.groupby(["reading", "detector"], sort=False)
     summary = groups[["auroc", "ap", "f1", "fit_seconds", "score_seconds"]].mean()

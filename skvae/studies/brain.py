@@ -103,7 +103,29 @@ def brain(data=None, seeds=range(5), out=None, quick=False, progress=True):
     OSError
         If there is no such folder.
     ValueError
-        If the folder holds no such classes.
+        If the folder holds no such classes, or ``out`` another study.
+
+    See Also
+    --------
+    skvae.datasets.load_image_folder : How the slices are read.
+
+    References
+    ----------
+    DeLong, DeLong, Clarke-Pearson (1988), Comparing the areas under two or more correlated receiver
+    operating characteristic curves: a nonparametric approach, Biometrics 44(3), 837-845.
+
+    Examples
+    --------
+    On your own folder of slices:
+
+    .. code-block:: python
+
+        from skvae.studies import brain
+
+        results = brain("slices", quick=True, out="results/brain")
+        print(results.groupby(["method", "tumour"])["auroc"].mean())
+
+    ``skvae study brain --data slices --quick`` does the same from a shell.
     """
     path = get_data_home() / "brain_mri" if data is None else Path(data)
     images = _Images(path, QUICK_SIDE if quick else SIDE)

@@ -22,6 +22,7 @@ from skvae.detectors import (
     AEDetector,
     ConvAEDetector,
     ConvVAEDetector,
+    ConvVQVAEDetector,
     DenoisingAEDetector,
     HierarchicalVAEDetector,
     MixedVAEDetector,
@@ -56,6 +57,7 @@ ATTENTION, WINDOWS = "convolutional VAE + attention", "windows of a convolutiona
 IMAGES = {
     "convolutional VAE": ConvVAEDetector,
     "convolutional AE": ConvAEDetector,
+    "convolutional VQ-VAE": ConvVQVAEDetector,
     ATTENTION: ConvVAEDetector,
     WINDOWS: ConvVAEDetector,
 }
@@ -144,7 +146,24 @@ def families(data=None, detectors=None, seeds=range(3), out=None, quick=False, p
     OSError
         If the data are not there.
     ValueError
-        If a name is no family.
+        If a name is no family, or ``out`` holds another study.
+
+    See Also
+    --------
+    families_summary : Means over cases and seeds.
+
+    Examples
+    --------
+    A quick run, of a minute or two, on data that need no download:
+
+    .. code-block:: python
+
+        from skvae.studies import families, families_summary
+
+        results = families(quick=True, seeds=[0], out="results/families")
+        print(families_summary(results))
+
+    ``skvae study families --quick`` does the same from a shell.
     """
     known = [*ROWS, *IMAGES, *CONTROLS]
     names = known if detectors is None else list(detectors)
@@ -295,6 +314,20 @@ def families_summary(results):
     summary : DataFrame
         A row a domain and family: auroc, spread (standard deviation over seeds; nan for one) and
         fit_seconds.
+
+    See Also
+    --------
+    families : The study.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skvae.studies import families_summary
+    >>> columns = ["domain", "family", "seed", "case", "auroc", "fit_seconds"]
+    >>> rows = [["plots", "VAE", 0, "spike", 0.8, 2.0], ["plots", "VAE", 1, "spike", 0.9, 2.0]]
+    >>> families_summary(pd.DataFrame(rows, columns=columns)).round(3)
+      domain family  auroc  spread  fit_seconds
+    0  plots    VAE   0.85   0.071          2.0
     """
     keys = ["domain", "family"]
     by_seed = results.groupby([*keys, "seed"], sort=False)[["auroc", "fit_seconds"]].mean()

@@ -98,6 +98,30 @@ def plots(seeds=(0,), out=None, quick=False, progress=True):
           anomalies; a row a seed, training, method, fitted_on and percentile;
         - "cost": CPU seconds a step and an epoch, of the old network for plots of 224 x 224 pixels
           in three channels (batches of 32) and of the small ones.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds another study.
+
+    See Also
+    --------
+    skvae.datasets.make_time_series : The series.
+    skvae.datasets.render_plots : Their plots.
+    skvae.WindowDetector : The repair.
+
+    Examples
+    --------
+    A quick run, of half a minute:
+
+    .. code-block:: python
+
+        from skvae.studies import plots
+
+        tables = plots(quick=True, out="results/plots")
+        print(tables["auroc"])
+
+    ``skvae study plots --quick`` does the same from a shell.
     """
     settings = {"study": "plots", "quick": bool(quick)} | (QUICK if quick else FULL)
     plan = [(seed, *piece) for seed in seeds for piece in _plan()]

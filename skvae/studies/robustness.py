@@ -64,7 +64,8 @@ def robustness(
     quick : bool, default=False
         Take scikit-learn's digits of 8 x 8 and short trainings: under a minute.
     n_train, n_test : int, default=None
-        Numbers of images; None means 20,000 and 2,000 of MNIST, or 900 and 250 of the digits.
+        Numbers of images to train on and to test on; None means 20,000 and 2,000 of MNIST, or 900
+        and 250 of the digits.
     progress : bool, default=True
         Whether to show a progress bar.
 
@@ -90,7 +91,25 @@ def robustness(
     OSError
         If MNIST is neither stored nor can be downloaded.
     ValueError
-        If there are not so many images.
+        If there are not so many images, or ``out`` holds another study.
+
+    See Also
+    --------
+    skvae.corruptions.patch_occlusion : One of the corruptions.
+    skvae.metrics.pixel_roc_auc : How maps are judged.
+
+    Examples
+    --------
+    A quick run, of a minute or two, on digits that need no download:
+
+    .. code-block:: python
+
+        from skvae.studies import robustness
+
+        tables = robustness(quick=True, out="results/robustness")
+        print(tables["auroc"])
+
+    ``skvae study robustness --quick`` does the same from a shell.
     """
     n_test = N_TEST if n_test is None and not quick else n_test
     settings = settings_of("robustness", data, quick, n_train, n_test)

@@ -51,6 +51,7 @@ def selection(
     data : str, path-like or dict, default=None
         As in :func:`skvae.studies.adbench`.
     settings : sequence of {"S", "U"}, default=("S", "U")
+        Which settings to run.
     seeds : sequence of int, default=(0, 1, 2)
         One split and one ``random_state`` each.
     out : str or path-like, default=None
@@ -71,6 +72,39 @@ def selection(
     results : DataFrame
         One row per data set, setting, seed, score and candidate: its parameters, its auroc and ap
         on the test rows, and the criteria (missing where one does not apply).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of the data is missing or empty.
+    ValueError
+        If a data file is broken, or ``out`` holds the records of something else.
+
+    See Also
+    --------
+    selection_summary : What each criterion recovers.
+    skvae.metrics.held_out_likelihood : One of the criteria.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.studies import selection
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.r_[rng.randn(100, 4), rng.randn(10, 4) + 4]
+    >>> results = selection(
+    ...     {"made": (X, np.repeat([0, 1], [100, 10]))},
+    ...     settings=["U"],
+    ...     seeds=[0],
+    ...     grid={"beta": [0.1, 1]},
+    ...     max_steps=20,
+    ...     progress=False,
+    ... )
+    >>> results[["score", "beta"]]
+                score  beta
+    0         default   0.1
+    1         default   1.0
+    2  reconstruction   0.1
+    3  reconstruction   1.0
     """
     loaders = _loaders(data)
     journal = Journal(None if out is None else Path(out) / "results.jsonl")
@@ -145,6 +179,7 @@ def selection_summary(results, quality="auroc"):
     results : DataFrame
         As :func:`selection` returns.
     quality : {"auroc", "ap"}, default="auroc"
+        By which measure the test rows judge a candidate.
 
     Returns
     -------
@@ -154,6 +189,31 @@ def selection_summary(results, quality="auroc"):
         the best on the test rows themselves, which labels of other rows would not quite find;
         ``chosen_std``, the spread over seeds; ``recovered``, (chosen - random) / (best - random);
         ``correlation``, the mean rank correlation of criterion and quality over the candidates.
+
+    See Also
+    --------
+    selection : The study.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae.studies import selection, selection_summary
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.r_[rng.randn(100, 4), rng.randn(10, 4) + 4]
+    >>> results = selection(
+    ...     {"made": (X, np.repeat([0, 1], [100, 10]))},
+    ...     settings=["U"],
+    ...     seeds=[0],
+    ...     grid={"beta": [0.1, 1]},
+    ...     max_steps=20,
+    ...     progress=False,
+    ... )
+    >>> selection_summary(results)[["score", "criterion"]]
+                score   criterion
+    0         default  likelihood
+    1         default   stability
+    2  reconstruction  likelihood
+    3  reconstruction   stability
     """
     rows = []
     for (setting, score), part in results.groupby(["setting", "score"]):

@@ -65,7 +65,8 @@ def shift(
     quick : bool, default=False
         Take scikit-learn's digits of 8 x 8 and short trainings: under a minute.
     n_train, n_test : int, default=None
-        Numbers of images; None means 20,000 and 4,000 of MNIST, or 900 and 250 of the digits.
+        Numbers of images to train on and to test on; None means 20,000 and 4,000 of MNIST, or 900
+        and 250 of the digits.
     progress : bool, default=True
         Whether to show a progress bar.
 
@@ -89,7 +90,25 @@ def shift(
     OSError
         If MNIST is neither stored nor can be downloaded.
     ValueError
-        If there are not so many images.
+        If there are not so many images, or ``out`` holds another study.
+
+    See Also
+    --------
+    skvae.corruptions.rotation : One of the shifts.
+    skvae.drift.DriftMonitor : What alarms.
+
+    Examples
+    --------
+    A quick run, of a minute or two, on digits that need no download:
+
+    .. code-block:: python
+
+        from skvae.studies import shift
+
+        tables = shift(quick=True, out="results/shift")
+        print(tables["auroc"])
+
+    ``skvae study shift --quick`` does the same from a shell.
     """
     settings = settings_of("shift", data, quick, n_train, n_test)
     plan = [(seed, *piece) for seed in seeds for piece in _plan(settings)]
