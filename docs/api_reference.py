@@ -4,7 +4,8 @@
 API = {
     "skvae": (
         "Signs and labels are scikit-learn's: higher ``score_samples`` is more normal, ``predict`` "
-        "gives -1 for an anomaly. ``anomaly_score`` is the negative score.",
+        "gives -1 for an anomaly. ``anomaly_score`` is ``-score_samples``: higher is more anomalous. "
+        "Which class to take: :ref:`guide_choosing`.",
         {
             "Tables": [
                 "VAEDetector",
@@ -28,11 +29,11 @@ API = {
     ),
     "skvae.thresholds": (
         "Small estimators on scores. ``threshold=`` of a detector takes their names in small "
-        "letters or an instance.",
+        "letters or an instance. What each promises: :ref:`guide_thresholds`.",
         {"": ["Percentile", "F1", "Conformal", "Fixed"]},
     ),
     "skvae.metrics": (
-        "",
+        "Which to use: :ref:`guide_model_selection`.",
         {
             "Scorers with labels": ["roc_auc", "average_precision", "f1"],
             "Scorers without labels": ["held_out_likelihood", "pool_auc", "stability"],
@@ -41,12 +42,13 @@ API = {
         },
     ),
     "skvae.model_selection": (
-        "",
+        "How to search: :ref:`guide_model_selection`.",
         {"": ["StackedGridSearchCV", "StackedRandomizedSearchCV"]},
     ),
-    "skvae.drift": ("", {"": ["DriftMonitor", "DriftResult"]}),
+    "skvae.drift": ("How to read it: :ref:`guide_drift`.", {"": ["DriftMonitor", "DriftResult"]}),
     "skvae.plotting": (
-        'Displays hold the arrays they draw. They need ``pip install "skvae[plot]"``.',
+        'Displays hold the arrays they draw. They need ``pip install "skvae[plot]"``. '
+        "How far to believe them: :ref:`guide_explanations`.",
         {
             "": [
                 "ScoreHistogramDisplay",
@@ -59,7 +61,10 @@ API = {
             ]
         },
     ),
-    "skvae.reports": ("", {"": ["write_report", "judge_image"]}),
+    "skvae.reports": (
+        "In use: :ref:`guide_explanations`.",
+        {"": ["write_report", "judge_image"]},
+    ),
     "skvae.datasets": (
         "",
         {
@@ -76,7 +81,7 @@ API = {
         },
     ),
     "skvae.corruptions": (
-        "",
+        "What they tell of a detector: :ref:`guide_images`.",
         {
             "": [
                 "gaussian_noise",
@@ -90,11 +95,12 @@ API = {
         },
     ),
     "skvae.interop.pyod": (
-        'Needs ``pip install "skvae[pyod]"``.',
+        'Needs ``pip install "skvae[pyod]"``. In use: :ref:`guide_coming_from`.',
         {"": ["FromPyOD", "ToPyOD"]},
     ),
     "skvae.studies": (
-        "What ``skvae study`` runs: comparisons that return a table and can write a report.",
+        "What ``skvae study`` runs: comparisons that return a table and can write a report. "
+        "What came of them: :doc:`/benchmarks`.",
         {
             "": [
                 "blobs",
@@ -113,5 +119,8 @@ API = {
             ]
         },
     ),
-    "skvae.app": ('Needs ``pip install "skvae[app]"``.', {"": ["run_app"]}),
+    "skvae.app": (
+        'Needs ``pip install "skvae[app]"``. In use: :ref:`guide_deployment`.',
+        {"": ["run_app"]},
+    ),
 }

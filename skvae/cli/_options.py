@@ -214,6 +214,6 @@ def _first_sentence(detector, name):
     entry = re.search(rf"^{name} : .*(?:\\\n.*)*\n((?:    .*\n|\n(?=    ))+)", lines, re.MULTILINE)
     if not entry:
         return ""
-    text = " ".join(entry[1].split()).replace("``", "")
+    text = re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(entry[1].split())).replace("``", "")
     sentence = re.match(r".+?[.:](?=\s|$)", text)
     return (sentence[0] if sentence else text).replace(":", ".")
