@@ -143,7 +143,7 @@ def plots():
     """Time series in their plots: whole plots, and the columns of an anomaly."""
     by_training = mean_and_spread(read("plots").groupby(["method", "training"], sort=False)["mean"])
     table = across(by_training, "method").set_index("method")
-    table.columns = [f"trained on {name}" for name in ("normal", "a mixture")]
+    table = table.rename(columns={"normal": "trained on normal", "mixture": "trained on a mixture"})
     columns = mean_and_spread(read("plots_columns").groupby("method")["mean"])
     return table.assign(columns=columns).fillna("-").reset_index()
 
