@@ -2,6 +2,7 @@
 
     python benchmarks/mixed.py [--seeds 3] [--missing 0.0 0.1] [--out FILE.csv]
     SKVAE_DATA=... python benchmarks/mixed.py --real
+    python benchmarks/mixed.py --gaps
 
 Generated rows are of four classes, which nobody is told: a class has its own frequencies of three
 categories, two booleans and a season, and its own mean of six numbers, which vary along two
@@ -12,7 +13,8 @@ ones or half of the real ones, and score others.
 The baselines see what most people would give them: missing numbers replaced by the median and
 categories by the most frequent one, numbers standardised, categories one-hot (unseen ones all
 zero), dates as a number of days. Printed is AUROC, the mean over the seeds and the lowest and the
-highest.
+highest; with --gaps, the share of new normal rows that `MixedVAEDetector`, trained on rows without
+a gap, flags where so many of their cells are missing.
 """
 
 import argparse
@@ -211,12 +213,29 @@ def measured(make, seeds, label):
             print(f"{label}, seed {seed}, {name}: {seconds:.1f} CPU s", file=sys.stderr)
 
 
-def summary(results):
-    def cell(values):
-        return f"{values.mean():.1f} ({values.min():.1f}-{values.max():.1f})"
+def gap_alarms(seeds):
+    """Share of normal rows flagged, in percent, by the number of their missing cells."""
+    for seed in seeds:
+        generator, rng = Generator(seed), np.random.default_rng([seed, 2])
+        train, normal = generator.table(N_TRAIN), generator.table(N_TRAIN)
+        boolean = [name for name in normal if normal[name].dtype == bool]
+        for contamination in (0, 0.1):
+            detector = MixedVAEDetector(contamination=contamination, random_state=seed).fit(train)
+            row = {"contamination": contamination, "seed": seed}
+            for n_missing in range(4):
+                gone = rng.random(normal.shape).argsort(1).argsort(1) < n_missing
+                rows = normal.astype(dict.fromkeys(boolean, "boolean")).mask(gone)
+                row[f"{n_missing} missing"] = 100 * (detector.predict(rows) == -1).mean()
+            yield row
 
+
+def spread_of(values):
+    return f"{values.mean():.1f} ({values.min():.1f}-{values.max():.1f})"
+
+
+def summary(results):
     table = results.pivot_table(
-        index="method", columns=["data", "test"], values="auroc", aggfunc=cell, sort=False
+        index="method", columns=["data", "test"], values="auroc", aggfunc=spread_of, sort=False
     )
     table.columns = [", ".join(names) if names[0] != names[1] else names[0] for names in table]
     table["fit, CPU s"] = results.groupby("method")["cpu_s"].mean().round(1)
@@ -228,9 +247,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--missing", type=float, nargs="+", default=[0.0, 0.1])
     parser.add_argument("--real", action="store_true", help="ADBench in place of generated tables")
+    parser.add_argument("--gaps", action="store_true", help="false alarms by number of gaps")
     parser.add_argument("--out", help="CSV file for the single results")
     arguments = parser.parse_args()
     seeds, results = range(arguments.seeds), []
+    if arguments.gaps:
+        alarms = pd.DataFrame(gap_alarms(seeds)).drop(columns="seed")
+        table = alarms.groupby("contamination").agg(spread_of).reset_index()
+        print(markdown_table(table.astype(str)))
+        return
     if arguments.real:
         for name in ("campaign", "donors", "Hepatitis", "Lymphography"):
             results += measured(lambda seed, name=name: real(name, seed), seeds, name)

@@ -77,6 +77,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skvae": None},
     "abort_on_example_error": True,
     "parallel": 2,
+    "capture_repr": (),  # what a script prints is its output
     "show_memory": False,
     "write_computation_times": False,  # its pages load scripts from elsewhere
     "show_signature": False,

@@ -33,7 +33,7 @@ print(table.data.shape, list(table.data.columns[:3]), "...")
 # %%
 # Stopped, and gone on with
 # -------------------------
-# A callback that ends the training with an error after 20 epochs stands for the power cut. It
+# A callback that ends the training with an error in epoch 20 stands for the power cut. It
 # listens to the ends of epochs alone and keeps nothing, so the numbers are those of a fit without
 # it.
 

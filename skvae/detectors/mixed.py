@@ -45,8 +45,9 @@ class MixedVAEDetector(BaseDetector):
     categorical_features : "from_dtype", array-like of str, int or bool, or None, \
             default="from_dtype"
         Which columns are categories: names, positions or a mask. "from_dtype" takes those of dtype
-        category, of text, and of objects that are neither numbers, booleans nor dates. With a list,
-        as with None for an empty one, any other such column is an error.
+        category, of text, and of objects that are neither numbers, booleans nor dates; it warns of
+        text that holds numbers, dates, or a value for each row as ids do. With a list, as with None
+        for an empty one, any other such column is an error.
     max_categories : int, default=20
         Most slots of a column, one of which is that of the infrequent: the least frequent
         categories share it, and those that training did not have.
@@ -139,7 +140,9 @@ class MixedVAEDetector(BaseDetector):
     what the lack of that cell adds to it in trusted rows, on average. So whether training rows had
     gaps or not, a gap is no news: where it should be, as for a field that is never left empty, add
     a column ``X[name].isna()``. The error map has no share for a missing cell. A row of which
-    little is known can hardly be an anomaly.
+    little is known can hardly be an anomaly. Trained on generated rows without gaps, the default
+    flagged 12.8, 10.8, 9.6 and 8.6 % of normal rows of which 0, 1, 2 and 3 cells of 12 were missing
+    (``benchmarks/mixed.py --gaps``, 3 seeds).
 
     **Dates.** New rows are later than those of the training, and a date far beyond them is an
     anomaly of its own. Drop the column, or keep its parts, where that is not meant. Clock times
