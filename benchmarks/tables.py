@@ -202,6 +202,13 @@ def mixed():
     return across(groups.mean().map("{:.1f}".format), "case")
 
 
+def conditional():
+    """What it is worth to be told the condition."""
+    results = read("conditional")
+    results = results[~results["what"].str.contains(" flags of ")]
+    return across(mean_and_spread(results.groupby(["what", "task"], sort=False)["value"]), "what")
+
+
 def few_labels():
     """AUROC / average precision in percent by the number of labelled anomalies."""
     results = read("few_labels").groupby(["method", "n_labels"], sort=False)[["auroc", "ap"]].mean()
@@ -237,6 +244,7 @@ TABLES = {
     "families_cost": families_cost,
     "series": series,
     "mixed": mixed,
+    "conditional": conditional,
     "few_labels": few_labels,
     "stability": stability,
     "speed": lambda: measured("speed"),

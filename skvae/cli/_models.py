@@ -252,7 +252,7 @@ def add_model_commands(app):
                     loaded,
                     given.X,
                     out,
-                    y=given.labels if is_anomaly is not None else None,
+                    y=given.labels,
                     **what,
                     top_k=top_k,
                     source=str(input),
