@@ -34,7 +34,8 @@ def write_tables(folder):
         lines = [".. list-table::", "   :header-rows: 1", "   :class: measured", ""]
         for row in rows:
             marks = ["   * -", *["     -"] * (len(row) - 1)]
-            lines += [f"{mark} {cell}" for mark, cell in zip(marks, row, strict=True)]
+            cells = ["\\-" if cell == "-" else cell for cell in row]  # a lone dash is a list
+            lines += [f"{mark} {cell}" for mark, cell in zip(marks, cells, strict=True)]
         write(folder / f"{name}.rst", lines)
 
 
