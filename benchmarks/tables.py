@@ -70,10 +70,10 @@ def mean_and_spread(groups):
     return decimals(groups.mean()) + spread
 
 
-def across(shown, index):
-    """Strings by (row, column) as a table, in the order in which they come."""
+def across(shown):
+    """Strings by (row, column) as a table, both in the order in which they come."""
     shown = shown.reset_index(name="shown")
-    column = shown.columns[1]
+    index, column, _ = shown.columns
     table = shown.pivot(index=index, columns=column, values="shown").fillna("-")
     table = table.loc[shown[index].unique(), shown[column].unique()]
     return table.rename_axis(columns=None).reset_index()
@@ -114,20 +114,20 @@ def shift():
     results = read("shift").rename(columns=CORRUPTIONS)
     table = results.melt(["detector", "shift"], list(CORRUPTIONS.values())).dropna()
     table["method"] = table["detector"] + ", " + table["variable"]
-    return across(decimals(table.set_index(["method", "shift"])["value"]), "method")
+    return across(decimals(table.set_index(["method", "shift"])["value"]))
 
 
 def drift():
     """How often whole batches were said to have moved, by their size."""
     results = read("shift_drift").set_index(["shift", "n"])["drifted"]
-    table = across(decimals(results), "shift")
+    table = across(decimals(results))
     return table.rename(columns=lambda name: f"{name} images" if name != "shift" else name)
 
 
 def oneclass():
     """One digit against all others."""
     results = read("oneclass").groupby(["digit", "method"], sort=False)["auroc"]
-    return across(decimals(results.mean()), "digit").astype(str)
+    return across(decimals(results.mean())).astype(str)
 
 
 def brain():
@@ -135,15 +135,15 @@ def brain():
     results = read("brain")
     results = results[results["tumour"] != APART]
     groups = results.groupby(["method", "tumour"], sort=False)["auroc"]
-    table = across(mean_and_spread(groups), "method")
+    table = across(mean_and_spread(groups))
     return table.rename(columns=lambda name: name.removesuffix("_tumor"))
 
 
 def plots():
     """Time series in their plots: whole plots, and the columns of an anomaly."""
     by_training = mean_and_spread(read("plots").groupby(["method", "training"], sort=False)["mean"])
-    table = across(by_training, "method").set_index("method")
-    table.columns = [f"trained on {name}" for name in ("normal", "a mixture")]
+    table = across(by_training).set_index("method")
+    table = table.rename(columns={"normal": "trained on normal", "mixture": "trained on a mixture"})
     columns = mean_and_spread(read("plots_columns").groupby("method")["mean"])
     return table.assign(columns=columns).fillna("-").reset_index()
 
@@ -199,21 +199,21 @@ def mixed():
         ~results["data"].str.endswith("missing"), results["test"] + ", " + results["data"]
     )
     groups = results.groupby(["case", "method"], sort=False)["auroc"]
-    return across(groups.mean().map("{:.1f}".format), "case")
+    return across(groups.mean().map("{:.1f}".format))
 
 
 def conditional():
     """What it is worth to be told the condition."""
     results = read("conditional")
     results = results[~results["what"].str.contains(" flags of ")]
-    return across(mean_and_spread(results.groupby(["what", "task"], sort=False)["value"]), "what")
+    return across(mean_and_spread(results.groupby(["what", "task"], sort=False)["value"]))
 
 
 def few_labels():
     """AUROC / average precision in percent by the number of labelled anomalies."""
     results = read("few_labels").groupby(["method", "n_labels"], sort=False)[["auroc", "ap"]].mean()
     points = (100 * results).map("{:.1f}".format)
-    table = across(points["auroc"] + " / " + points["ap"], "method")
+    table = across(points["auroc"] + " / " + points["ap"])
     return table.rename(columns=lambda name: f"{name} labelled" if name != "method" else name)
 
 

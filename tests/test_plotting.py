@@ -275,7 +275,7 @@ def test_scikit_learn_detector_in_a_pipeline(data):
     [
         (lambda d: d(scores=[[1.0, 2.0]]), r"1-D array, but has the shape \(1, 2\)"),
         (lambda d: d(scores=[]), "non-empty"),
-        (lambda d: d(scores=[1.0, np.nan, np.inf]), "1 of 2 values are NaN or infinite"),
+        (lambda d: d(scores=[1.0, np.nan, np.inf]), "1 of 3 values are infinite"),
         (lambda d: d(scores=[np.nan, np.nan]), "all 2 values are NaN"),
         (lambda d: d(scores=["high", "low"]), "must be numbers"),
         (lambda d: d(scores=[1.0, 2.0], is_anomaly=[True]), r"2 rows.*\(1,\)"),
@@ -603,7 +603,7 @@ def test_tick_labels_never_crowd(n):
     ("call", "message"),
     [
         (lambda d: d(error_map=np.zeros((2, 3, 3))), r"2-D array, but has the shape \(2, 3, 3\)"),
-        (lambda d: d(error_map=[[np.inf, 1.0]]), "1 of 2 values are NaN or infinite"),
+        (lambda d: d(error_map=[[np.inf, 1.0]]), "1 of 2 values are infinite"),
         (lambda d: d(error_map=[[np.nan, np.nan]]), "all 2 values are NaN"),
         (lambda d: d(error_map=[[1.0, 2.0]], feature_names=["a"]), "feature_names must be 2"),
         (lambda d: d(error_map=[[1.0, 2.0]], row_names=["a", "b"]), "row_names must be 1"),

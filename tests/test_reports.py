@@ -113,6 +113,8 @@ def test_few_labels_compare_what_is_known(table, detector, tmp_path):
     assert by_group == {"-1": found["labels"]["roc_auc"], "0": None, "1": None}
     with pytest.raises(ValueError, match="y must"):
         write_report(detector, rows, tmp_path / "out", y=y + 5)
+    with pytest.raises(ValueError, match="y holds nothing but 1"):
+        write_report(detector, rows, tmp_path / "out", y=np.ones(200))
 
 
 def test_rows_of_mixed_kinds(tmp_path):

@@ -93,7 +93,7 @@ for ax, (study, table) in zip(axes, panels.items(), strict=True):
 axes[-1].set_xlabel("AUROC (dashed: score at random)")
 
 # %%
-# Digits of 8 x 8 pixels are easily told apart. A whole plot is hard for a short training, and
+# Digits of 8 x 8 pixels are easily told apart. A whole plot is hard for a short training, and true
 # slices of MRI, of which tumours are a small part, are hard for all of them: to count dark pixels
-# does as well as the best.
+# does as well as the best. Drawn tumours are easy for most, and not found by darkness.
 plt.show()

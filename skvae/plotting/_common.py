@@ -64,7 +64,12 @@ def array_with_gaps(values, ndim, what):
     array = _array(values, ndim, what)
     if np.isnan(array).all():
         raise ValueError(f"{what} must hold numbers, but all {array.size} values are NaN.")
-    check_finite(array[~np.isnan(array)], what)
+    n_infinite = np.count_nonzero(np.isinf(array))
+    if n_infinite:
+        raise ValueError(
+            f"{what} must hold numbers, or NaN where there is none, but {n_infinite} of "
+            f"{array.size} values are infinite."
+        )
     return array
 
 

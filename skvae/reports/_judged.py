@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from skvae.base._input import LARGEST_VALUE
 from skvae.datasets import ImageFolder
 from skvae.detectors import SlidingWindowDetector
-from skvae.metrics import anomaly_labels, known_labels
+from skvae.metrics import anomaly_labels, is_of_few, known_labels
 from skvae.thresholds import Conformal, Percentile
 
 ROWS_AT_ONCE = 8192
@@ -81,11 +81,8 @@ def labels_of(y):
     ValueError
         If they are none of {+1, -1}, {0, 1}, bool, and {-1, 0, +1} with 0 for unknown.
     """
-    try:
+    if not is_of_few(y):
         return anomaly_labels(y).astype(np.float64)
-    except ValueError:
-        if not set(np.asarray(y).tolist()) <= {-1, 0, 1}:
-            raise
     labels = known_labels(y)
     return np.select([labels == -1, labels == 1], [1.0, 0.0], np.nan)
 
