@@ -4,8 +4,8 @@
 API = {
     "skvae": (
         "Signs and labels are scikit-learn's: higher ``score_samples`` is more normal, ``predict`` "
-        "gives -1 for an anomaly. ``anomaly_score`` is ``-score_samples``: higher is more anomalous. "
-        "Which class to take: :ref:`guide_choosing`.",
+        "gives -1 for an anomaly. ``anomaly_score`` is ``-score_samples``: higher is more "
+        "anomalous. Which class to take: :ref:`guide_choosing`.",
         {
             "Tables": [
                 "VAEDetector",
