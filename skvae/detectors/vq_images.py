@@ -141,11 +141,10 @@ class ConvVQVAEDetector(CodesMixin, ImageDetector):
     codes.
 
     **What it is worth.** On digits it ties with `ConvVAEDetector`, elsewhere it is behind it. By
-    ``skvae study families`` with seed 0 its mean AUROC is .985 for one digit among others, .914 for
-    digits that were shifted, .892 for line plots, and .310, worse than chance, for brain slices, of
-    which there are 227 to train on; `ConvVAEDetector` has .984, .909, .953 and .719. For one digit
-    it is .975 over seeds 0 to 2, from .963 to .985, and that of `ConvVAEDetector` .976. A fit takes
-    about as long: 36 and 31 CPU seconds on 5,000 digits. The defaults were chosen by corruptions of
+    ``skvae study families``, 3 seeds, its mean AUROC is .975 for one digit among others, .909 for
+    digits that were shifted, .890 for line plots, and .315, worse than chance, for brain slices, of
+    which there are 227 to train on; `ConvVAEDetector` has .976, .901, .951 and .747. A fit takes
+    about as long: 34 and 31 CPU seconds on 5,000 digits. The defaults were chosen by corruptions of
     MNIST's training images alone.
 
     **Where it fails.** A map of codes tells an image in much more detail than one code for all of
