@@ -1,22 +1,17 @@
 """Formulas as MathML, which browsers draw by themselves: nothing is loaded from elsewhere."""
 
+from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
 
 
 def _inline(translator, node):
     translator.body.append(tex2mathml(node.astext(), as_block=False))
-    raise _skipped()
+    raise SkipNode
 
 
 def _block(translator, node):
     translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
-    raise _skipped()
-
-
-def _skipped():
-    from docutils.nodes import SkipNode
-
-    return SkipNode()
+    raise SkipNode
 
 
 def setup(app):
