@@ -82,8 +82,7 @@ class Quantised:
             codes, listed = self._codes(nearest), self._listed(nearest)
             rarity = sum(self._rarities().gather(2, listed).unbind(1))
             if noise is not None:
-                self._follow(grouped, nearest)
-                self._count(listed)
+                self._follow(grouped, nearest, self._count(listed))
         commitment = (z - codes).square().sum(-1)
         straight_through = codes if noise is None else z + (codes - z).detach()
         x_hat = super().decode(straight_through)
@@ -95,8 +94,7 @@ class Quantised:
 
     def perplexity(self):
         """Number of evenly used codes that would be as hard to guess; (n_members, n_groups)."""
-        n_groups = self.counts.shape[1]
-        share = _shares(self.usage.unflatten(1, (n_groups, -1)).sum(2))
+        share = _shares(self._of_groups(self.usage))
         return torch.exp(-(share * share.log()).sum(-1))
 
     def _rarities(self):
@@ -133,16 +131,13 @@ class Quantised:
         self.codebook.copy_(torch.where(is_dead[..., None], grouped.gather(2, rows), self.codebook))
         self.counts.masked_fill_(is_dead, n_rows / n_codes)
 
-    def _follow(self, grouped, nearest):
+    def _follow(self, grouped, nearest, numbers):
         """Move codes and counts towards the means and the numbers of the vectors nearest to them.
 
         Sums are taken row by row, so that they do not depend on the members beside.
         """
-        with_ones = F.pad(grouped, (0, 1), value=1.0)
-        index = nearest[..., None].expand_as(with_ones)
-        sums = with_ones.new_zeros(*self.counts.shape, with_ones.shape[-1])
-        sums.scatter_add_(2, index, with_ones)
-        sums, numbers = sums[..., :-1], sums[..., -1]
+        index = nearest[..., None].expand_as(grouped)
+        sums = torch.zeros_like(self.codebook).scatter_add_(2, index, grouped)
         before = self.decay * self.counts
         counts = before + (1 - self.decay) * numbers
         moved = before[..., None] * self.codebook + (1 - self.decay) * sums
@@ -150,8 +145,15 @@ class Quantised:
         self.counts.copy_(counts)
 
     def _count(self, listed):
+        """Add to the usage how often each code was taken, and return that number by group."""
         ones = torch.ones_like(listed, dtype=self.usage.dtype)
-        self.usage.mul_(DECAY).add_(torch.zeros_like(self.usage).scatter_add_(2, listed, ones))
+        numbers = torch.zeros_like(self.usage).scatter_add_(2, listed, ones)
+        self.usage.mul_(DECAY).add_(numbers)
+        return self._of_groups(numbers)
+
+    def _of_groups(self, numbers):
+        """Numbers of lists, added up to those of groups."""
+        return numbers.unflatten(1, (self.counts.shape[1], -1)).sum(2)
 
 
 def _shares(numbers):
